@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * manfred.cfg: the keys, their types, and the parser. The loader parses the
+ * file and its own command line into one struct config; the VMM only reads it.
+ */
+#ifndef LIB_CONFIG_H
+#define LIB_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONFIG_PATH_MAX	   256
+#define CONFIG_CMDLINE_MAX 2048
+#define CONFIG_PATTERN_MAX 64
+#define CONFIG_MODULES_MAX 8
+#define CONFIG_CPUS_MAX	   512
+
+enum guest_kind { GUEST_SELFTEST, GUEST_LINUX, GUEST_MULTIBOOT };
+enum fred_mode { FRED_AUTO, FRED_NATIVE, FRED_SOFT, FRED_OFF };
+enum log_level { LOG_ERROR, LOG_INFO, LOG_DEBUG, LOG_TRACE };
+enum at_end { AT_END_GUEST, AT_END_POWEROFF, AT_END_REBOOT, AT_END_HALT };
+
+/* Bits of config.console. */
+enum { CONSOLE_SERIAL = 1, CONSOLE_SCREEN = 2 };
+
+/* Deliberate damage, so that tests can see what Manfred says about it. */
+enum debug_fault {
+	DEBUG_NONE,
+	DEBUG_INVALID_GUEST_STATE, /* the first VM entry has an illegal RFLAGS */
+	DEBUG_VMM_FAULT,	   /* the VMM reads an unmapped address */
+	DEBUG_VMM_STACK_OVERFLOW,  /* the VMM recurses into its guard page */
+	DEBUG_VMM_WRITE_TEXT,	   /* the VMM writes to its own code */
+};
+
+struct config {
+	enum guest_kind guest;
+	enum fred_mode fred;
+	enum log_level log;
+	enum at_end at_end; /* AT_END_GUEST: no key given, do what the guest asked for */
+	enum debug_fault debug;
+	uint32_t console; /* CONSOLE_* bits */
+	uint32_t cpus;	  /* 0: all */
+	uint32_t module_count;
+	uint64_t memory; /* bytes of guest memory at most; 0: all that there is */
+	char kernel[CONFIG_PATH_MAX];
+	char initrd[CONFIG_PATH_MAX];
+	char cmdline[CONFIG_CMDLINE_MAX];
+	char tests[CONFIG_PATTERN_MAX]; /* which tests of the selftest guest; "" for all */
+	char modules[CONFIG_MODULES_MAX][CONFIG_PATH_MAX];
+};
+
+/* One line that says what is wrong and what is allowed; line 0: no line to blame. */
+struct config_error {
+	unsigned int line;
+	char text[256];
+};
+
+/* What an empty manfred.cfg means: guest = selftest, console = both, log = info. */
+void config_defaults(struct config *config);
+
+/*
+ * Apply the text of a manfred.cfg: "key = value" lines, '#' comments.
+ * Returns false at the first line that is wrong, and says so in *error.
+ */
+bool config_parse_file(struct config *config, const char *text, size_t length,
+		       struct config_error *error);
+
+/*
+ * Apply options as given to the EFI application: words "key=value", a value
+ * with spaces in double quotes. They override the file. error->line is 0.
+ */
+bool config_parse_options(struct config *config, const char *text, size_t length,
+			  struct config_error *error);
+
+/*
+ * Checks across keys (guest = linux needs a kernel, modules need multiboot...).
+ * error->line is the line of the key to blame where it is known, else 0.
+ */
+bool config_validate(const struct config *config, struct config_error *error);
+
+const char *config_guest_name(enum guest_kind guest);
+const char *config_fred_name(enum fred_mode mode);
+
+#endif

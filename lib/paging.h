@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The VMM's own 4-level page tables. The loader builds the first ones, the VMM
+ * goes on with the same code. Large pages where alignment allows. Nothing can be
+ * mapped both writable and executable.
+ */
+#ifndef LIB_PAGING_H
+#define LIB_PAGING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Page tables are taken from here, one zeroed page after the other. A page at
+ * physical address p is accessible at p + virtual_offset: 0 in the loader,
+ * VMM_BASE - vmm_base (modulo 2^64) in the VMM.
+ */
+struct page_pool {
+	uint64_t next; /* physical, page aligned */
+	uint64_t end;
+	uint64_t virtual_offset;
+};
+
+struct address_space {
+	uint64_t pml4; /* physical */
+	struct page_pool *pool;
+};
+
+enum page_rights {
+	PAGE_READ = 0,
+	PAGE_WRITE = 1,
+	PAGE_EXECUTE = 2,
+};
+
+/* PAT entries 0 to 3 as they are after reset (SDM 3A, 12.12): WB, WT, UC-, UC. */
+enum page_cache { CACHE_WRITE_BACK = 0, CACHE_UNCACHED = 3 };
+
+/* A zeroed page, physical address; 0 when the pool is empty. */
+uint64_t page_pool_take(struct page_pool *pool);
+
+/*
+ * Map [va, va + size) to pa. All page aligned. Returns false, and may have
+ * mapped a part, when the pool is empty, when something there is mapped
+ * already, or when the rights are both write and execute.
+ */
+bool paging_map(struct address_space *space, uint64_t va, uint64_t pa, uint64_t size,
+		enum page_rights rights, enum page_cache cache);
+
+/*
+ * Unmap [va, va + size), splitting large pages. Pages that are not mapped are
+ * passed over. Returns false when the pool is empty. The caller invalidates the TLB.
+ */
+bool paging_unmap(struct address_space *space, uint64_t va, uint64_t size);
+
+/* Translate; returns false when va is not mapped. *rights may be NULL. */
+bool paging_lookup(const struct address_space *space, uint64_t va, uint64_t *pa,
+		   enum page_rights *rights);
+
+#endif
