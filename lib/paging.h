@@ -24,6 +24,7 @@ struct page_pool {
 struct address_space {
 	uint64_t pml4; /* physical */
 	struct page_pool *pool;
+	bool pages_1g; /* the processor has 1 GiB pages: CPUID 80000001H EDX[26] */
 };
 
 enum page_rights {
