@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Builds everything below build/. `make help` lists the targets.
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+NASM ?= nasm
+LD ?= ld
+OBJCOPY ?= objcopy
+OBJDUMP ?= objdump
+PYTHON ?= python3
+# `make V=1` shows whole commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo '  $(1) $@')
+
+WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes \
+	-Wvla
+COMMON_CFLAGS := -std=gnu11 -g -I. $(WARNINGS) -fno-strict-aliasing -MMD -MP \
+	-ffile-prefix-map=$(CURDIR)=.
+FREESTANDING := -O2 -ffreestanding -mno-red-zone -fno-stack-protector -fcf-protection=none \
+	-fno-asynchronous-unwind-tables -fno-omit-frame-pointer
+# gcc makes calls of memset out of the loop that is memset; clang wants to parse offsets.s.
+ifeq ($(findstring clang,$(CC)),)
+FREESTANDING += -fno-tree-loop-distribute-patterns
+else
+OFFSETS_CFLAGS := -fno-integrated-as
+endif
+
+VMM_CFLAGS = $(COMMON_CFLAGS) $(FREESTANDING) -fno-pic -mcmodel=kernel -mgeneral-regs-only
+GUEST_CFLAGS = $(COMMON_CFLAGS) $(FREESTANDING) -fno-pic -mcmodel=$(GUEST_MODEL) -mgeneral-regs-only
+GUEST_MODEL := small
+EFI_CFLAGS = $(COMMON_CFLAGS) $(FREESTANDING) -fpic -fshort-wchar -fvisibility=hidden \
+	-DGNU_EFI_USE_MS_ABI -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+UNIT_CFLAGS = $(COMMON_CFLAGS) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=all
+NASMFLAGS := -f elf64 -g -w+all -Werror -Ibuild/gen/ -I./
+
+VMM_SOURCES := $(filter-out vmm/offsets.c,$(wildcard vmm/*.c vmm/*/*.c vmm/*.asm vmm/*/*.asm))
+GUEST_SOURCES := $(wildcard guest/*.c guest/*/*.c guest/*.asm guest/*/*.asm)
+BOOT_SOURCES := $(filter-out boot/blobs.asm,$(wildcard boot/*.c boot/*.asm))
+LIB_SOURCES := $(wildcard lib/*.c)
+UNIT_TESTS := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/test_*.c))
+
+VMM_OBJECTS := $(VMM_SOURCES:%=build/vmm/%.o)
+GUEST_OBJECTS := $(GUEST_SOURCES:%=build/guest/%.o)
+BOOT_OBJECTS := $(BOOT_SOURCES:%=build/efi/%.o)
+
+.PHONY: all
+all: build/manfred.efi build/vmm.lst
+
+-include $(shell test -d build && find build -name '*.d')
+
+# ---- Tools of the host, and what the objects were built with ----
+
+build/.setup-%: tools/setup.sh
+	@tools/setup.sh $*
+	@mkdir -p $(@D) && touch $@
+
+# Another compiler or other flags: build everything again.
+BUILT_WITH := $(CC) $(VMM_CFLAGS) $(GUEST_CFLAGS) $(EFI_CFLAGS) $(UNIT_CFLAGS) $(NASMFLAGS)
+build/.flags: FORCE | build/.setup-build
+	@echo '$(BUILT_WITH)' | cmp -s - $@ || echo '$(BUILT_WITH)' > $@
+.PHONY: FORCE
+FORCE:
+
+# ---- Objects: build/<program>/<source>.o ----
+
+define object_rules
+build/$(1)/%.c.o: %.c build/.flags
+	@mkdir -p $$(@D)
+	$$(call say,CC )
+	$$(Q)$$(CC) $$($(2)) -c $$< -o $$@
+
+build/$(1)/%.asm.o: %.asm build/.flags
+	@mkdir -p $$(@D)
+	$$(call say,ASM)
+	$$(Q)$$(NASM) $$(NASMFLAGS) -MD $$(@:.o=.d) -MP $$< -o $$@
+
+# An archive: a program takes the members of lib/ that it uses.
+build/$(1)/lib.a: $$(LIB_SOURCES:%=build/$(1)/%.o)
+	@rm -f $$@
+	$$(Q)$$(AR) rcsD $$@ $$^
+endef
+$(eval $(call object_rules,vmm,VMM_CFLAGS))
+$(eval $(call object_rules,guest,GUEST_CFLAGS))
+$(eval $(call object_rules,efi,EFI_CFLAGS))
+$(eval $(call object_rules,unit,UNIT_CFLAGS))
+
+$(filter %.asm.o,$(VMM_OBJECTS)): build/gen/offsets.inc
+
+# Constants that the VMM's assembly needs: the compiler prints them as "->NAME $value".
+build/gen/offsets.inc: vmm/offsets.c build/.flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(VMM_CFLAGS) $(OFFSETS_CFLAGS) -MF build/gen/offsets.d -MT $@ -S $< -o build/gen/offsets.s
+	@sed -n 's/^.*->\([A-Za-z0-9_]*\) *\$$\{0,1\}\(-\{0,1\}[0-9]*\).*/%define \1 \2/p' \
+		build/gen/offsets.s > $@
+	@test -s $@ || { echo "$<: no DEFINE line"; rm $@; exit 1; }
+
+# ---- The VMM, linked twice: the second time with its own symbol table ----
+
+VMM_LINK = $(LD) -m elf_x86_64 -T linker.ld -static -nostdlib --no-pie --build-id=none \
+	-z max-page-size=0x1000 -z noexecstack --fatal-warnings
+
+build/vmm/symbols-empty.S: tools/mksymbols
+	@mkdir -p $(@D)
+	$(Q)tools/mksymbols > $@
+
+build/vmm/symbols.S: build/vmm/first.elf tools/mksymbols
+	$(Q)tools/mksymbols $< > $@
+
+build/vmm/%.S.o: build/vmm/%.S
+	$(Q)$(CC) -c $< -o $@
+
+build/vmm/first.elf: linker.ld $(VMM_OBJECTS) build/vmm/symbols-empty.S.o build/vmm/lib.a
+	$(call say,LD )
+	$(Q)$(VMM_LINK) $(filter-out linker.ld,$^) -o $@
+
+build/vmm.elf: linker.ld $(VMM_OBJECTS) build/vmm/symbols.S.o build/vmm/lib.a
+	$(call say,LD )
+	$(Q)$(VMM_LINK) -Map=build/vmm.map $(filter-out linker.ld,$^) -o $@
+	@tools/mksymbols $@ | cmp -s - build/vmm/symbols.S || \
+		{ echo "$@: the symbol table moved the code"; rm $@; exit 1; }
+
+build/vmm.lst: build/vmm.elf
+	$(Q)$(OBJDUMP) -d -l --no-show-raw-insn $< > $@
+
+# ---- The built-in guest ----
+
+build/selftest.elf: guest/guest.ld $(GUEST_OBJECTS) build/guest/lib.a
+	$(call say,LD )
+	$(Q)$(LD) -m elf_x86_64 -T guest/guest.ld -static -nostdlib --no-pie --build-id=none \
+		-z max-page-size=0x1000 -z noexecstack --fatal-warnings \
+		-Map=build/selftest.map $(filter-out guest/guest.ld,$^) -o $@
+
+# ---- UEFI applications ----
+
+build/gen/%.stripped: build/%.elf
+	@mkdir -p $(@D)
+	$(Q)$(OBJCOPY) --strip-all $< $@
+
+build/efi/boot/blobs.asm.o: build/gen/vmm.stripped build/gen/selftest.stripped
+
+# Debian 12 has these files in /usr/lib, later ones in a folder below it.
+GNUEFI_FILE = $(firstword $(shell find /usr/lib -maxdepth 3 -name $(1) -not -path '*32*'))
+define efi_link
+	$(call say,EFI)
+	$(Q)$(LD) -nostdlib -znocombreloc -z noexecstack -shared -Bsymbolic --no-undefined \
+		--build-id=none -T $(call GNUEFI_FILE,elf_x86_64_efi.lds) \
+		$(call GNUEFI_FILE,crt0-efi-x86_64.o) $(filter %.o %.a,$^) \
+		$(call GNUEFI_FILE,libgnuefi.a) -o $(@:.efi=.so)
+	$(Q)SOURCE_DATE_EPOCH=0 $(OBJCOPY) -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym \
+		-j '.rel*' -j .reloc --target efi-app-x86_64 --subsystem=10 $(@:.efi=.so) $@
+endef
+
+build/manfred.efi: $(BOOT_OBJECTS) build/efi/boot/blobs.asm.o build/efi/lib.a
+	$(efi_link)
+
+# ---- Host unit tests, under the address and undefined-behaviour sanitizers ----
+
+build/unit/host.a: $(patsubst %,build/unit/%.o,$(filter-out lib/string.c,$(LIB_SOURCES)))
+	@rm -f $@
+	$(Q)$(AR) rcsD $@ $^
+
+build/unit/test_%: build/unit/tests/unit/test_%.c.o build/unit/host.a
+	$(call say,LD )
+	$(Q)$(CC) $(UNIT_CFLAGS) $^ -lcmocka -o $@
+
+$(UNIT_TESTS:build/%=build/unit/tests/%.c.o): | build/.setup-test
+
+.PHONY: unit
+unit: $(UNIT_TESTS)
+	@for test in $^; do echo "== $$test"; $$test || exit 1; done
+	@echo "unit: $(words $(UNIT_TESTS)) programs, all passed"
+
+-include tests/fuzz/fuzz.mk
+
+.PHONY: clean
+clean:
+	rm -rf build

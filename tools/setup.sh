@@ -1,0 +1,77 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# Installs the host's packages that a purpose needs and that are missing, and
+# says so first: tools/setup.sh build|run|test|check. Silent when all is there.
+set -eu
+
+# One line per package: purpose, package, why.
+packages() {
+	cat <<-'END'
+		build gcc              compiles everything
+		build libc6-dev        C library of the host programs
+		build binutils         links everything
+		build nasm             assembles the VMM
+		build gnu-efi          start-up code of UEFI applications
+		build python3          runs the tools
+		build mtools           fills FAT file systems without root
+		build gdisk            makes partition tables without root
+		run   mmdebstrap       unpacks the pinned emulator and firmware
+		run   cpio             packs the Linux guest's initramfs
+		run   xz-utils         unpacks kernel modules
+		test  libcmocka-dev    host unit tests
+		test  python3-pytest   system tests
+		test  python3-pytest-xdist two emulators at a time
+		test  qemu-system-x86  a machine without VMX
+		test  ovmf             UEFI firmware for it
+		check clang            second compiler
+		check clang-format     source format
+		check cppcheck         static analysis
+		check shellcheck       static analysis of shell scripts
+	END
+}
+
+installed() {
+	dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
+}
+
+case "${1:-}" in
+build) purposes='build' ;;
+run) purposes='build|run' ;;
+test) purposes='build|run|test' ;;
+check) purposes='build|check' ;;
+*)
+	echo "usage: tools/setup.sh build|run|test|check" >&2
+	exit 2
+	;;
+esac
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+	echo "setup: this is no Debian, Ubuntu or relative (no apt-get): install by hand what tools/setup.sh lists" >&2
+	exit 1
+fi
+
+missing=
+while read -r package why; do
+	installed "$package" && continue
+	[ -n "$missing" ] || echo "setup: installing with apt-get:"
+	printf 'setup:   %-20s %s\n' "$package" "$why"
+	missing="$missing $package"
+done <<END
+$(packages | sed -nE "s/^($purposes) +//p")
+END
+[ -n "$missing" ] || exit 0
+
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+	if ! command -v sudo >/dev/null; then
+		echo "setup: neither root nor sudo: have root run: apt-get install$missing" >&2
+		exit 1
+	fi
+	as_root=sudo
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+# The lists may be old, or absent in a fresh container: refresh them once.
+$as_root apt-get update -qq
+# shellcheck disable=SC2086 # a list of words
+$as_root apt-get install -y -qq --no-install-recommends $missing </dev/null
