@@ -60,7 +60,9 @@ struct config_error {
 void config_defaults(struct config *config);
 
 /*
- * Apply the text of a manfred.cfg: "key = value" lines, '#' comments.
+ * Apply the text of a manfred.cfg: "key = value" lines; a comment starts at a '#'
+ * that is the first of its line or follows a blank. A key given twice is wrong
+ * (but module), as are control characters; CRLF and a byte order mark are not.
  * Returns false at the first line that is wrong, and says so in *error.
  */
 bool config_parse_file(struct config *config, const char *text, size_t length,
@@ -68,7 +70,8 @@ bool config_parse_file(struct config *config, const char *text, size_t length,
 
 /*
  * Apply options as given to the EFI application: words "key=value", a value
- * with spaces in double quotes. They override the file. error->line is 0.
+ * with spaces in double quotes. They override the file; the first module drops
+ * all those of the file. error->line is 0.
  */
 bool config_parse_options(struct config *config, const char *text, size_t length,
 			  struct config_error *error);
