@@ -53,7 +53,7 @@ BOOT_OBJECTS := $(BOOT_SOURCES:%=build/efi/%.o)
 .PHONY: all
 all: build/manfred.efi build/vmm.lst
 
--include $(shell test -d build && find build -name '*.d')
+-include $(shell find build/vmm build/guest build/efi build/unit build/gen -name '*.d' 2>/dev/null)
 
 # ---- Tools of the host, and what the objects were built with ----
 
@@ -158,6 +158,10 @@ define efi_link
 endef
 
 build/manfred.efi: $(BOOT_OBJECTS) build/efi/boot/blobs.asm.o build/efi/lib.a
+	$(efi_link)
+
+build/tools/%.efi: build/efi/tools/efi/%.c.o build/efi/lib.a
+	@mkdir -p $(@D)
 	$(efi_link)
 
 # ---- Host unit tests, under the address and undefined-behaviour sanitizers ----

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Runs an emulator on a disk image and reads its serial line.
+
+Everything that is particular to Bochs or QEMU lives here: how to find them,
+what they can do, their configuration, and when a run is over. An emulator's
+exit status says nothing: a run is judged by its serial log alone.
+"""
+import dataclasses
+import os
+import pathlib
+import re
+import select
+import signal
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+PLATFORM = BUILD / "platform" / "root"
+LIBRARIES = PLATFORM / "usr/lib/x86_64-linux-gnu"
+FIRMWARE = PLATFORM / "usr/share/ovmf/OVMF.fd"
+FIRMWARE_BASE = 0xFFC00000
+
+END_LINE = re.compile(r"manfred: end status=(ok|failed) reason=(\S+) exits=(\d+)")
+PROBE_LINE = re.compile(r"probe: (.*) end")
+# After the last line a machine powers off, or resets: let that be seen.
+GRACE_SECONDS = 2.0
+PROBE_SECONDS = 60
+
+# A processor that Bochs knows, best first: with FRED, then the default.
+FRED_MODEL = "wildcat_lake"
+PLAIN_MODEL = "corei7_icelake_u"
+# Instructions in an emulated second, as the devices count it.
+IPS = 100_000_000
+# 2026-01-01: the emulated clock starts at the same time in every run.
+TIME0 = 1767225600
+
+
+class EmulatorError(Exception):
+    """The emulator is missing, or cannot run Manfred; the text is one line."""
+
+
+@dataclasses.dataclass
+class Result:
+    """What a run said, and how it ended."""
+
+    log: str
+    timed_out: bool
+    seconds: float
+    emulator_log: str = ""
+
+    @property
+    def lines(self):
+        return self.log.splitlines()
+
+    @property
+    def end(self):
+        """The end line as (status, reason, exits), or None."""
+        found = END_LINE.search(self.log)
+        return (found[1], found[2], int(found[3])) if found else None
+
+    @property
+    def ok(self):
+        return self.end is not None and self.end[0] == "ok"
+
+
+@dataclasses.dataclass
+class Machine:
+    """The emulated hardware."""
+
+    memory: int = 512  # MiB
+    cpus: int = 1
+    model: str = ""  # "": the best that the emulator has
+
+
+class Bochs:
+    """Bochs of the unpacked Debian release, or the one that BOCHS names."""
+
+    def __init__(self):
+        own = os.environ.get("BOCHS")
+        self.environment = dict(os.environ)
+        if own:
+            self.binary = pathlib.Path(own)
+            self.command = [str(self.binary)]
+            self.share = os.environ.get("BXSHARE", str(self.binary.parent / "bios"))
+        else:
+            self.binary = PLATFORM / "usr/bin/bochs-bin"
+            # Through the release's own loader: its C library is not the host's.
+            self.command = [
+                str(PLATFORM / "usr/lib64/ld-linux-x86-64.so.2"),
+                "--library-path",
+                str(LIBRARIES),
+                str(self.binary),
+            ]
+            self.share = str(PLATFORM / "usr/share/bochs")
+            self.environment["LTDL_LIBRARY_PATH"] = str(LIBRARIES / "bochs/plugins")
+        self.environment["BXSHARE"] = self.share
+        if not self.binary.is_file():
+            raise EmulatorError(f"no Bochs at {self.binary}")
+        self.models = self._help("cpu")
+        self.features = self._help("features")
+
+    def _help(self, topic):
+        done = subprocess.run(
+            [*self.command, "--help", topic],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        return done.stdout
+
+    @property
+    def default_model(self):
+        return FRED_MODEL if FRED_MODEL in self.models else PLAIN_MODEL
+
+    def _display(self):
+        if re.search(r"\bnogui\b", self.features):
+            return "display_library: nogui"
+        return 'display_library: rfb, options="timeout=0"'
+
+    def start(self, image, machine, folder, serial):
+        """Starts the emulator; its serial line goes to the path `serial`."""
+        pathlib.Path(f"{image}.lock").unlink(missing_ok=True)
+        model = machine.model or self.default_model
+        if model not in self.models:
+            raise EmulatorError(f"{self.binary} has no processor model {model}")
+        lines = [
+            self._display(),
+            f"log: {folder}/bochs.log",
+            "panic: action=fatal",
+            "error: action=report",
+            "info: action=ignore",
+            "debug: action=ignore",
+            "magic_break: enabled=0",
+            f"memory: guest={machine.memory}, host={machine.memory}",
+            f"romimage: file={FIRMWARE}, address={FIRMWARE_BASE:#x}",
+            f"vgaromimage: file={self.share}/VGABIOS-lgpl-latest.bin"
+            if pathlib.Path(self.share, "VGABIOS-lgpl-latest.bin").exists()
+            else f"vgaromimage: file={self.share}/VGABIOS-lgpl-latest",
+            "pci: enabled=1, chipset=i440fx",
+            f"cpu: model={model}, count={machine.cpus}, ips={IPS}, reset_on_triple_fault=1",
+            f"clock: sync=none, time0={TIME0}",
+            f"com1: enabled=1, mode=file, dev={serial}",
+            "ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14",
+            f"ata0-master: type=disk, mode=flat, path={image}",
+            "boot: disk",
+        ]
+        config = folder / "bochsrc"
+        config.write_text("\n".join(lines) + "\n", encoding="ascii")
+        process = subprocess.Popen(
+            [*self.command, "-q", "-f", str(config)],
+            cwd=folder,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=open(folder / "bochs.out", "wb"),
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        # A Bochs with a debugger waits for "continue"; others do not read it.
+        process.stdin.write(b"c\n")
+        process.stdin.flush()
+        return process
+
+    @staticmethod
+    def complaints(folder):
+        """What the emulator itself had to say: the tail of its log."""
+        log = folder / "bochs.log"
+        return log.read_text("latin-1")[-4000:] if log.exists() else ""
+
+
+class Qemu:
+    """The host's QEMU without KVM: a machine that has no VMX."""
+
+    def __init__(self, program="qemu-system-x86_64"):
+        self.program = program
+
+    def start(self, image, machine, folder, serial):
+        return subprocess.Popen(
+            [self.program, "-machine", "pc,accel=tcg", "-cpu", machine.model or "max",
+             "-smp", str(machine.cpus), "-m", str(machine.memory), "-bios", str(FIRMWARE),
+             "-drive", f"format=raw,file={image}", "-serial", f"file:{serial}",
+             "-display", "none", "-monitor", "none", "-net", "none"],
+            stdin=subprocess.PIPE,
+            stdout=open(folder / "qemu.out", "wb"),
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    @staticmethod
+    def complaints(folder):
+        return (folder / "qemu.out").read_text("latin-1")[-4000:]
+
+
+def run(emulator, image, machine, timeout, folder, until=END_LINE, grace=GRACE_SECONDS, echo=None):
+    """Runs `image` until a line matches `until` (and `grace` more seconds have
+    passed), the emulator ends, or `timeout` seconds are over. `echo` is called
+    with each piece of the log as it comes. The log is left in serial.log."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        serial = pathlib.Path(scratch, "serial")
+        os.mkfifo(serial)
+        # Open for both: the emulator's open then never waits, and we see no early end.
+        reader = os.open(serial, os.O_RDWR | os.O_NONBLOCK)
+        process = emulator.start(pathlib.Path(image).resolve(), machine, folder.resolve(), serial)
+        try:
+            started = time.monotonic()
+            log, timed_out = _follow(process, reader, started + timeout, until, grace, echo)
+        finally:
+            _kill(process)
+            os.close(reader)
+            pathlib.Path(f"{image}.lock").unlink(missing_ok=True)
+    (folder / "serial.log").write_bytes(log)
+    text = log.decode("utf-8", "replace").replace("\r", "")
+    return Result(text, timed_out, time.monotonic() - started, emulator.complaints(folder))
+
+
+def _follow(process, reader, deadline, until, grace, echo):
+    """Reads the serial line to the end of the run; returns the log, and whether
+    time ran out before the line that it waited for."""
+    log = bytearray()
+    seen = False
+    scanned = 0
+    gone = False
+    while time.monotonic() < deadline:
+        # A short wait at most, since only polling tells that the emulator is gone.
+        ready, _, _ = select.select([reader], [], [], min(0.25, deadline - time.monotonic()))
+        if ready:
+            piece = os.read(reader, 65536)
+            log += piece
+            if echo:
+                echo(piece)
+        elif gone:
+            return bytes(log), False
+        else:
+            gone = process.poll() is not None
+        end = log.rfind(b"\n") + 1
+        if not seen and end > scanned:
+            # Line by line, and only whole lines.
+            seen = until.search(log[scanned:end].decode("utf-8", "replace")) is not None
+            scanned = end
+            if seen:
+                deadline = min(deadline, time.monotonic() + grace)
+    return bytes(log), not seen
+
+
+def _kill(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+    if process.stdin:
+        try:
+            process.stdin.close()
+        except BrokenPipeError:
+            pass

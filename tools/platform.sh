@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# Unpacks what tools/versions pins into build/platform, once: root/ holds the
+# Debian release's Bochs, OVMF and busybox, kernel/ a Debian kernel with its
+# modules. A half-made folder is thrown away. Nothing in it needs a chroot.
+set -eu
+
+cd "$(dirname "$0")/.."
+. tools/versions
+
+platform=build/platform
+fresh=$platform.new
+
+download_kernel() { # $1: kernel version; false when the archive has not both packages
+	rm -rf "$fresh/debs"
+	mkdir -p "$fresh/debs"
+	(
+		cd "$fresh/debs"
+		apt-get download -qq "linux-binary-$1" "linux-modules-$1"
+	) >/dev/null 2>&1
+}
+
+newest_kernel() { # the newest version that has an image and modules
+	apt-cache pkgnames linux-binary- | sed -n 's/^linux-binary-\(.*-cloud-amd64\)$/\1/p' |
+		sort -rV | while read -r version; do
+		if apt-cache show "linux-modules-$version" >/dev/null 2>&1; then
+			echo "$version"
+			break
+		fi
+	done
+}
+
+if cmp -s tools/versions $platform/versions; then
+	exit 0
+fi
+
+echo "platform: unpacking Debian $DEBIAN_RELEASE's Bochs, OVMF and a Linux kernel into $platform (once; about a minute)"
+rm -rf $fresh $platform
+mkdir -p $fresh
+
+# Some packages' maintainer scripts would want a chroot: extract only. The
+# backports line is the release's own with another name.
+mmdebstrap --quiet --variant=extract --mode=chrootless --architectures=amd64 \
+	--setup-hook="sed -n '1s/ $DEBIAN_RELEASE / $DEBIAN_RELEASE-backports /p' \
+		\"\$1\"/etc/apt/sources.list >\"\$1\"/etc/apt/sources.list.d/backports.list" \
+	--skip=cleanup/apt/lists --skip=check/chrootless \
+	--include=bochs,ovmf,busybox-static "$DEBIAN_RELEASE" $fresh/root
+
+# The kernel packages' dependencies are about installing them: download these
+# two with the unpacked release's own apt lists.
+cat >$fresh/apt.conf <<END
+Dir "$PWD/$fresh/root";
+Dir::State::status "$PWD/$fresh/root/var/lib/dpkg/status";
+APT::Architecture "amd64";
+APT::Sandbox::User "root";
+END
+export APT_CONFIG="$PWD/$fresh/apt.conf"
+
+kernel=$KERNEL_VERSION
+if ! download_kernel "$kernel"; then
+	kernel=$(newest_kernel)
+	echo "platform: WARNING: kernel $KERNEL_VERSION has left the archive; taking ${kernel:-none}, which nobody has tested" >&2
+	download_kernel "$kernel"
+fi
+for package in "$fresh"/debs/*.deb; do
+	dpkg-deb -x "$package" $fresh/kernel
+done
+rm -rf $fresh/debs $fresh/apt.conf $fresh/root/var
+
+image=$(find $fresh/kernel \( -name vmlinuz -o -name 'vmlinuz-*' \) -type f | head -n 1)
+mv "$image" $fresh/vmlinuz
+echo "$kernel" >$fresh/kernel-version
+cp tools/versions $fresh/versions
+mv $fresh $platform
+echo "platform: ready: Bochs $BOCHS_VERSION, kernel $kernel"
