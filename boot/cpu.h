@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The few instructions that the loader needs and C does not have.
+ */
+#ifndef BOOT_CPU_H
+#define BOOT_CPU_H
+
+#include <stdint.h>
+
+struct cpuid_result {
+	uint32_t eax, ebx, ecx, edx;
+};
+
+static inline void port_write(uint32_t port, uint8_t value)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"((uint16_t)port));
+}
+
+static inline uint8_t port_read(uint32_t port)
+{
+	uint8_t value;
+
+	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"((uint16_t)port));
+	return value;
+}
+
+static inline struct cpuid_result cpuid(uint32_t leaf)
+{
+	struct cpuid_result r;
+
+	__asm__ volatile("cpuid"
+			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+			 : "a"(leaf), "c"(0));
+	return r;
+}
+
+static inline uint64_t read_msr(uint32_t msr)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+	return (uint64_t)high << 32 | low;
+}
+
+static inline uint64_t read_cr4(void)
+{
+	uint64_t value;
+
+	__asm__ volatile("mov %%cr4, %0" : "=r"(value));
+	return value;
+}
+
+static inline void disable_interrupts(void)
+{
+	__asm__ volatile("cli" : : : "memory");
+}
+
+static inline void halt(void)
+{
+	__asm__ volatile("hlt");
+}
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns the boot volume: manfred.cfg and the guest's files, and the options that
+ * the loader was started with.
+ */
+#include "boot/loader.h"
+#include "lib/layout.h"
+#include "lib/string.h"
+
+#define CONFIG_FILE	 "\\manfred.cfg"
+#define CONFIG_SIZE_MAX	 0x10000
+#define OPTIONS_SIZE_MAX 4096
+#define FILE_NAME_MAX	 256
+/* Some firmware cannot read many MiB at once. */
+#define READ_CHUNK	   0x100000
+#define INITRD_BELOW	   0x80000000ULL
+#define PROGRAM_SUFFIX	   ".efi"
+#define PROGRAM_SUFFIX_LEN (sizeof(PROGRAM_SUFFIX) - 1)
+
+struct file {
+	EFI_FILE_HANDLE handle;
+	uint64_t size; /* bytes */
+};
+
+bool open_volume(struct loader *loader)
+{
+	EFI_GUID image_guid = LOADED_IMAGE_PROTOCOL;
+	EFI_GUID volume_guid = SIMPLE_FILE_SYSTEM_PROTOCOL;
+	void *image, *volume;
+	EFI_STATUS status = loader->boot->HandleProtocol(loader->image, &image_guid, &image);
+
+	if (!EFI_ERROR(status)) {
+		loader->loaded_image = image;
+		status = loader->boot->HandleProtocol(loader->loaded_image->DeviceHandle,
+						      &volume_guid, &volume);
+	}
+	if (!EFI_ERROR(status)) {
+		EFI_FILE_IO_INTERFACE *const file_system = volume;
+
+		status = file_system->OpenVolume(file_system, &loader->volume);
+	}
+	if (EFI_ERROR(status))
+		return loader_fail(loader, status, "firmware",
+				   "cannot open the volume that manfred.efi was started from "
+				   "(status 0x%lx); start it from a FAT file system",
+				   (unsigned long)status);
+	return true;
+}
+
+static EFI_STATUS open_file(struct loader *loader, const char *path, struct file *file)
+{
+	EFI_GUID info_guid = EFI_FILE_INFO_ID;
+	union {
+		EFI_FILE_INFO info;
+		uint8_t bytes[sizeof(EFI_FILE_INFO) + FILE_NAME_MAX * sizeof(CHAR16)];
+	} buffer;
+	UINTN size = sizeof(buffer);
+	CHAR16 name[CONFIG_PATH_MAX];
+	size_t length;
+	EFI_STATUS status;
+
+	for (length = 0; path[length] != '\0' && length < CONFIG_PATH_MAX - 1; length++)
+		name[length] = path[length] == '/' ? L'\\' : (uint8_t)path[length];
+	name[length] = L'\0';
+
+	status = loader->volume->Open(loader->volume, &file->handle, name, EFI_FILE_MODE_READ, 0);
+	if (EFI_ERROR(status))
+		return status;
+	status = file->handle->GetInfo(file->handle, &info_guid, &size, &buffer);
+	if (!EFI_ERROR(status) && (buffer.info.Attribute & EFI_FILE_DIRECTORY))
+		status = EFI_NOT_FOUND;
+	if (EFI_ERROR(status))
+		file->handle->Close(file->handle);
+	file->size = buffer.info.FileSize;
+	return status;
+}
+
+/* Read all of the file, and close it whatever comes. */
+static EFI_STATUS read_file(const struct file *file, uint64_t to)
+{
+	EFI_STATUS status = EFI_SUCCESS;
+	uint64_t done = 0;
+
+	while (done < file->size && !EFI_ERROR(status)) {
+		const uint64_t left = file->size - done;
+		UINTN chunk = left < READ_CHUNK ? (UINTN)left : READ_CHUNK;
+
+		status = file->handle->Read(file->handle, &chunk, (void *)(uintptr_t)(to + done));
+		if (!EFI_ERROR(status) && chunk == 0)
+			status = EFI_END_OF_FILE;
+		done += chunk;
+	}
+	file->handle->Close(file->handle);
+	return status;
+}
+
+/* Say what is wrong with manfred.cfg (line 0: with no line of it). */
+static bool config_failed(struct loader *loader, const struct config_error *error)
+{
+	if (error->line != 0)
+		console_print("manfred.cfg:%u: %s", error->line, error->text);
+	else
+		console_print("manfred.cfg: %s", error->text);
+	loader->status = EFI_INVALID_PARAMETER;
+	loader->reason = "config";
+	return false;
+}
+
+bool read_config(struct loader *loader)
+{
+	struct config_error error;
+	struct file file;
+	uint64_t text;
+	EFI_STATUS status = open_file(loader, CONFIG_FILE, &file);
+
+	config_defaults(&loader->info.config);
+	if (EFI_ERROR(status))
+		return loader_fail(loader, status, "missing-file",
+				   "manfred.cfg: not found on the boot volume: put one into its "
+				   "root folder, for a start with the line: guest = selftest");
+	if (file.size > CONFIG_SIZE_MAX) {
+		file.handle->Close(file.handle);
+		return loader_fail(loader, EFI_INVALID_PARAMETER, "config",
+				   "manfred.cfg: has %llu bytes, at most %d are allowed",
+				   (unsigned long long)file.size, CONFIG_SIZE_MAX);
+	}
+	text = allocate_memory(loader, CONFIG_SIZE_MAX, PAGE_SIZE, ANYWHERE);
+	if (text == 0) {
+		file.handle->Close(file.handle);
+		return loader_fail(loader, EFI_OUT_OF_RESOURCES, "no-memory",
+				   "manfred.cfg: no memory for it");
+	}
+	status = read_file(&file, text);
+	if (EFI_ERROR(status))
+		return loader_fail(loader, status, "firmware",
+				   "manfred.cfg: cannot be read (status 0x%lx)",
+				   (unsigned long)status);
+	return config_parse_file(&loader->info.config, (const char *)(uintptr_t)text,
+				 (size_t)file.size, &error) ||
+	       config_failed(loader, &error);
+}
+
+/*
+ * The options as ASCII text. Boot entries may hold any bytes there: false when
+ * these are not text, and nothing is left of them.
+ */
+static bool options_as_text(const EFI_LOADED_IMAGE *image, char text[OPTIONS_SIZE_MAX])
+{
+	const CHAR16 *options = image->LoadOptions;
+	const size_t length = options == NULL ? 0 : image->LoadOptionsSize / sizeof(CHAR16);
+	size_t used;
+
+	text[0] = '\0';
+	for (used = 0; used < length && options[used] != L'\0'; used++) {
+		const CHAR16 c = options[used];
+
+		if (used == OPTIONS_SIZE_MAX - 1 || ((c < L' ' || c > L'~') && c != L'\t')) {
+			text[0] = '\0';
+			return false;
+		}
+		text[used] = (char)c;
+	}
+	text[used] = '\0';
+	return true;
+}
+
+/* The shell passes the program's name as the first word; firmware does not. */
+static const char *skip_program_name(const char *text)
+{
+	const char *word = text;
+	const char *end;
+
+	while (*word == ' ' || *word == '\t')
+		word++;
+	for (end = word; *end != '\0' && *end != ' ' && *end != '\t'; end++)
+		if (*end == '=') /* "kernel=loader.efi" is an option */
+			return text;
+	if ((size_t)(end - word) < PROGRAM_SUFFIX_LEN)
+		return text;
+	for (size_t i = 0; i < PROGRAM_SUFFIX_LEN; i++) {
+		const char c = end[(ptrdiff_t)i - (ptrdiff_t)PROGRAM_SUFFIX_LEN];
+
+		if ((c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c) != PROGRAM_SUFFIX[i])
+			return text;
+	}
+	return end;
+}
+
+bool read_options(struct loader *loader)
+{
+	static char text[OPTIONS_SIZE_MAX];
+	struct config *config = &loader->info.config;
+	struct config_error error;
+	const char *options;
+
+	if (!options_as_text(loader->loaded_image, text))
+		loader_log(loader, "the options of the boot entry are not text: ignored");
+	options = skip_program_name(text);
+	if (!config_parse_options(config, options, strlen(options), &error))
+		return loader_fail(loader, EFI_INVALID_PARAMETER, "config", "options: %s",
+				   error.text);
+	if (!config_validate(config, &error))
+		return config_failed(loader, &error);
+	console_select(config->console);
+	return true;
+}
+
+/* Load one file of the guest; key and path are as in manfred.cfg. */
+static bool load_file(struct loader *loader, const char *key, const char *path, uint64_t below,
+		      struct boot_file *loaded)
+{
+	struct file file;
+	EFI_STATUS status = open_file(loader, path, &file);
+
+	if (status == EFI_NOT_FOUND)
+		return loader_fail(loader, status, "missing-file",
+				   "%s = %s: not found on the boot volume", key, path);
+	if (EFI_ERROR(status))
+		return loader_fail(loader, status, "firmware",
+				   "%s = %s: cannot be opened (status 0x%lx)", key, path,
+				   (unsigned long)status);
+	if (file.size > 0)
+		loaded->base = allocate_memory(loader, file.size, PAGE_SIZE, below);
+	if (loaded->base == 0 && below != ANYWHERE && file.size > 0)
+		loaded->base = allocate_memory(loader, file.size, PAGE_SIZE, ANYWHERE);
+	if (loaded->base == 0) {
+		file.handle->Close(file.handle);
+		if (file.size == 0)
+			return loader_fail(loader, EFI_LOAD_ERROR, "bad-file",
+					   "%s = %s: the file is empty", key, path);
+		return loader_fail(loader, EFI_OUT_OF_RESOURCES, "no-memory",
+				   "%s of %llu MiB does not fit: largest free block is %llu MiB",
+				   key, MIB(file.size), MIB(largest_free_block(loader, ANYWHERE)));
+	}
+	loaded->size = file.size;
+	status = read_file(&file, loaded->base);
+	if (EFI_ERROR(status))
+		return loader_fail(loader, status, "firmware",
+				   "%s = %s: cannot be read (status 0x%lx)", key, path,
+				   (unsigned long)status);
+	loader_log(loader, "%s %s %llu KiB at 0x%llx", key, path,
+		   (unsigned long long)(file.size >> 10), (unsigned long long)loaded->base);
+	return true;
+}
+
+/* Old kernels want the initrd below 2 GiB; Multiboot has 32-bit addresses for its modules. */
+bool load_guest_files(struct loader *loader)
+{
+	struct boot_info *info = &loader->info;
+	const struct config *config = &info->config;
+
+	loader_log(loader, "guest = %s", config_guest_name(config->guest));
+	if (config->guest == GUEST_SELFTEST)
+		return true;
+	if (!load_file(loader, "kernel", config->kernel, ANYWHERE, &info->kernel))
+		return false;
+	if (config->initrd[0] != '\0' &&
+	    !load_file(loader, "initrd", config->initrd, INITRD_BELOW, &info->initrd))
+		return false;
+	for (uint32_t i = 0; i < config->module_count; i++)
+		if (!load_file(loader, "module", config->modules[i], BELOW_4G, &info->modules[i]))
+			return false;
+	return true;
+}

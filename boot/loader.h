@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the parts of the loader share: one struct loader, and the steps that
+ * efi_main calls one after the other. A step returns false when it has failed
+ * and has said why by loader_fail.
+ */
+#ifndef BOOT_LOADER_H
+#define BOOT_LOADER_H
+
+#include <efi.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/boot_info.h"
+#include "lib/paging.h"
+
+#define ALLOCATIONS_MAX 32
+#define MIB(bytes)	((unsigned long long)(bytes) >> 20)
+/* Highest address + 1, for allocations that may lie anywhere. */
+#define ANYWHERE UINT64_MAX
+#define BELOW_4G 0x100000000ULL
+
+/* The firmware's memory map as GetMemoryMap last gave it. */
+struct firmware_map {
+	uint8_t *buffer;
+	UINTN capacity; /* bytes */
+	UINTN size;	/* bytes */
+	UINTN key;
+	UINTN descriptor_size;
+};
+
+struct loader {
+	EFI_HANDLE image;
+	EFI_SYSTEM_TABLE *system;
+	EFI_BOOT_SERVICES *boot;
+	EFI_LOADED_IMAGE *loaded_image;
+	EFI_FILE_HANDLE volume;
+	struct firmware_map map;
+
+	/* Pages to give back when the loader fails. */
+	struct {
+		uint64_t base;
+		UINTN pages;
+	} allocations[ALLOCATIONS_MAX];
+	unsigned int allocation_count;
+
+	/* Set by loader_fail. */
+	EFI_STATUS status;
+	const char *reason;
+
+	struct boot_info info;
+	uint64_t boot_info; /* where the VMM finds its copy of info, physical */
+	uint64_t entry;	    /* the VMM's first instruction, virtual */
+	struct page_pool pool;
+	struct address_space space;
+};
+
+/* main.c */
+
+/* Print "manfred: " and the text on serial and screen, and keep the reason for the end line. */
+bool loader_fail(struct loader *loader, EFI_STATUS status, const char *reason, const char *format,
+		 ...) __attribute__((format(printf, 4, 5)));
+/* Print "manfred: loader: " and the text, unless the log level is below info. */
+void loader_log(struct loader *loader, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* console.c */
+void console_init(struct loader *loader);
+void console_select(uint32_t console); /* CONSOLE_* bits; what is not there is left out */
+void console_firmware_is_gone(void);   /* from now on by port only */
+/* One line; the end of line is added. */
+void console_print_v(const char *prefix, const char *format, va_list arguments)
+	__attribute__((format(printf, 2, 0)));
+void console_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* files.c */
+bool open_volume(struct loader *loader);
+bool read_config(struct loader *loader);
+bool read_options(struct loader *loader);
+bool load_guest_files(struct loader *loader);
+
+/* machine.c */
+bool check_processor(struct loader *loader);
+bool collect_facts(struct loader *loader);
+/* All handles with a protocol, at most `max` of them; returns how many. */
+UINTN find_handles(struct loader *loader, EFI_GUID *protocol, EFI_HANDLE *handles, UINTN max);
+
+/* memory.c */
+bool prepare_memory_map(struct loader *loader);
+/* Pages, aligned to a power of two, as high as possible below `below`; 0 when there are none. */
+uint64_t allocate_memory(struct loader *loader, uint64_t size, uint64_t align, uint64_t below);
+void free_memory(struct loader *loader);
+uint64_t largest_free_block(struct loader *loader, uint64_t below); /* bytes */
+/* All that is RAM by its nature, whoever uses it, as RAM ranges. */
+bool collect_ram(struct loader *loader, struct memmap *ram);
+bool leave_firmware(struct loader *loader);
+
+/* place.c */
+bool place_vmm(struct loader *loader);
+bool build_page_tables(struct loader *loader);
+
+/*
+ * enter.asm: switch to the VMM's page tables and jump. `info` and `entry` are
+ * virtual addresses there. Lies in one page that must be mapped identically.
+ */
+_Noreturn void enter_vmm(uint64_t info, uint64_t entry, uint64_t page_tables);
+
+/* blobs.asm */
+extern const uint8_t vmm_image_start[], vmm_image_end[];
+extern const uint8_t selftest_image_start[], selftest_image_end[];
+
+#endif

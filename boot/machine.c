@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the loader finds out about the machine: whether the VMM can run on it at
+ * all, while there still is a firmware to return to, and the facts that only the
+ * firmware knows.
+ */
+#include "boot/cpu.h"
+#include "boot/loader.h"
+#include "lib/string.h"
+#include "lib/x86/cpu.h"
+#include "lib/x86/msr.h"
+
+#define HANDLES_MAX 16
+
+/* EFI_MP_SERVICES_PROTOCOL (PI 1.7, volume 2, 13.4), as far as it is used here. */
+#define MP_SERVICES_GUID                                               \
+	{                                                              \
+		0x3fdda605, 0xa76e, 0x4f46,                            \
+		{                                                      \
+			0xad, 0x29, 0x12, 0xf4, 0x53, 0x1b, 0x3d, 0x08 \
+		}                                                      \
+	}
+
+struct mp_services {
+	EFI_STATUS(EFIAPI *get_number_of_processors)
+	(struct mp_services *this, UINTN *all, UINTN *enabled);
+};
+
+UINTN find_handles(struct loader *loader, EFI_GUID *protocol, EFI_HANDLE *handles, UINTN max)
+{
+	EFI_HANDLE *all;
+	UINTN count;
+
+	if (EFI_ERROR(loader->boot->LocateHandleBuffer(ByProtocol, protocol, NULL, &count, &all)))
+		return 0;
+	if (count > max)
+		count = max;
+	memcpy(handles, all, count * sizeof(*all));
+	loader->boot->FreePool(all);
+	return count;
+}
+
+bool check_processor(struct loader *loader)
+{
+	uint64_t feature_control;
+
+	if (!(cpuid(1).ecx & CPUID_1_ECX_VMX))
+		return loader_fail(loader, EFI_UNSUPPORTED, "no-vmx",
+				   "this processor has no VMX (CPUID.1:ECX[5] is 0); in a virtual "
+				   "machine, enable nested virtualization");
+	feature_control = read_msr(MSR_IA32_FEATURE_CONTROL);
+	if ((feature_control & FEATURE_CONTROL_LOCKED) &&
+	    !(feature_control & FEATURE_CONTROL_VMX_OUTSIDE))
+		return loader_fail(loader, EFI_UNSUPPORTED, "vmx-locked",
+				   "VMX is locked off by firmware: enable 'Intel Virtualization "
+				   "Technology' in the firmware setup");
+	if (!(cpuid(0x80000001).edx & CPUID_80000001_EDX_NX))
+		return loader_fail(loader, EFI_UNSUPPORTED, "no-nx",
+				   "no-execute pages are missing (CPUID.80000001H:EDX[20] is 0): "
+				   "enable 'Execute Disable' in the firmware setup");
+	if (read_cr4() & CR4_LA57)
+		return loader_fail(loader, EFI_UNSUPPORTED, "la57",
+				   "the firmware runs with 5-level paging (CR4.LA57), which cannot "
+				   "be left in 64-bit mode: disable it in the firmware setup");
+	return true;
+}
+
+/* The root pointer of ACPI 2.0 and later is preferred to the one of 1.0. */
+static uint64_t find_rsdp(const EFI_SYSTEM_TABLE *system)
+{
+	static const EFI_GUID guids[] = { ACPI_20_TABLE_GUID, ACPI_TABLE_GUID };
+
+	for (size_t wanted = 0; wanted < sizeof(guids) / sizeof(guids[0]); wanted++)
+		for (UINTN i = 0; i < system->NumberOfTableEntries; i++)
+			if (memcmp(&system->ConfigurationTable[i].VendorGuid, &guids[wanted],
+				   sizeof(EFI_GUID)) == 0)
+				return (uintptr_t)system->ConfigurationTable[i].VendorTable;
+	return 0;
+}
+
+static bool describe_framebuffer(const EFI_GRAPHICS_OUTPUT_PROTOCOL_MODE *mode,
+				 struct framebuffer *framebuffer)
+{
+	const EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *info = mode->Info;
+
+	switch (info->PixelFormat) {
+	case PixelRedGreenBlueReserved8BitPerColor:
+		framebuffer->format = FRAMEBUFFER_RGBX;
+		break;
+	case PixelBlueGreenRedReserved8BitPerColor:
+		framebuffer->format = FRAMEBUFFER_BGRX;
+		break;
+	case PixelBitMask:
+		framebuffer->format = FRAMEBUFFER_MASKS;
+		framebuffer->red_mask = info->PixelInformation.RedMask;
+		framebuffer->green_mask = info->PixelInformation.GreenMask;
+		framebuffer->blue_mask = info->PixelInformation.BlueMask;
+		framebuffer->reserved = info->PixelInformation.ReservedMask;
+		break;
+	default: /* drawing by firmware calls only */
+		return false;
+	}
+	framebuffer->base = mode->FrameBufferBase;
+	framebuffer->size = mode->FrameBufferSize;
+	framebuffer->width = info->HorizontalResolution;
+	framebuffer->height = info->VerticalResolution;
+	framebuffer->stride = info->PixelsPerScanLine;
+	return true;
+}
+
+static void find_framebuffer(struct loader *loader)
+{
+	EFI_GUID guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
+	EFI_HANDLE handles[HANDLES_MAX];
+	const UINTN count = find_handles(loader, &guid, handles, HANDLES_MAX);
+
+	for (UINTN i = 0; i < count; i++) {
+		void *found;
+		EFI_GRAPHICS_OUTPUT_PROTOCOL *gop;
+
+		if (EFI_ERROR(loader->boot->HandleProtocol(handles[i], &guid, &found)))
+			continue;
+		gop = found;
+		if (gop->Mode != NULL && gop->Mode->Info != NULL &&
+		    describe_framebuffer(gop->Mode, &loader->info.framebuffer))
+			return;
+	}
+}
+
+/* Processors that the firmware has disabled must not be started, so they do not count. */
+static uint32_t count_processors(struct loader *loader)
+{
+	EFI_GUID guid = MP_SERVICES_GUID;
+	UINTN all, enabled;
+	void *found;
+	struct mp_services *mp;
+
+	if (EFI_ERROR(loader->boot->LocateProtocol(&guid, NULL, &found)))
+		return 1;
+	mp = found;
+	if (EFI_ERROR(mp->get_number_of_processors(mp, &all, &enabled)) || enabled == 0)
+		return 1;
+	return (uint32_t)enabled;
+}
+
+bool collect_facts(struct loader *loader)
+{
+	struct boot_info *info = &loader->info;
+	const struct framebuffer *screen = &info->framebuffer;
+
+	info->rsdp = find_rsdp(loader->system);
+	info->processors = count_processors(loader);
+	find_framebuffer(loader);
+	if (info->rsdp != 0)
+		loader_log(loader, "ACPI root pointer at 0x%llx", (unsigned long long)info->rsdp);
+	else
+		loader_log(loader, "the firmware has no ACPI tables");
+	if (screen->format != FRAMEBUFFER_NONE)
+		loader_log(loader, "screen %ux%u, framebuffer at 0x%llx", screen->width,
+			   screen->height, (unsigned long long)screen->base);
+	loader_log(loader, "%u processor%s, serial port %s", info->processors,
+		   info->processors == 1 ? "" : "s", info->serial_port != 0 ? "COM1" : "absent");
+	return true;
+}

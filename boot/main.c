@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * manfred.efi: the UEFI application. Collects what the firmware knows, places
+ * the VMM and the guest's files in memory, leaves boot services and jumps. What
+ * fails before that is said in a line, and the firmware gets the machine back.
+ */
+#include "boot/cpu.h"
+#include "boot/loader.h"
+#include "lib/layout.h"
+#include "lib/string.h"
+
+bool loader_fail(struct loader *loader, EFI_STATUS status, const char *reason, const char *format,
+		 ...)
+{
+	va_list arguments;
+
+	console_select(CONSOLE_SERIAL | CONSOLE_SCREEN);
+	va_start(arguments, format);
+	console_print_v("manfred: ", format, arguments);
+	va_end(arguments);
+	loader->status = status;
+	loader->reason = reason;
+	return false;
+}
+
+void loader_log(struct loader *loader, const char *format, ...)
+{
+	va_list arguments;
+
+	if (loader->info.config.log < LOG_INFO)
+		return;
+	va_start(arguments, format);
+	console_print_v("manfred: loader: ", format, arguments);
+	va_end(arguments);
+}
+
+/* Say how it ended, and return to the firmware, or stop where there is none any more. */
+static EFI_STATUS give_up(struct loader *loader)
+{
+	console_print("manfred: end status=failed reason=%s exits=0", loader->reason);
+	if (loader->boot == NULL) {
+		disable_interrupts();
+		for (;;)
+			halt();
+	}
+	if (loader->volume != NULL)
+		loader->volume->Close(loader->volume);
+	free_memory(loader);
+	return loader->status;
+}
+
+_Noreturn static void hand_over(struct loader *loader)
+{
+	struct boot_info *const info = &loader->info;
+
+	info->magic = BOOT_INFO_MAGIC;
+	info->size = sizeof(*info);
+	info->pool_base = loader->pool.next;
+	info->page_tables = loader->space.pml4;
+	memcpy((void *)(uintptr_t)loader->boot_info, info, sizeof(*info));
+	enter_vmm(VMM_BASE + (loader->boot_info - info->vmm_base), loader->entry,
+		  loader->space.pml4);
+}
+
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
+{
+	static struct loader loader;
+	bool ok;
+
+	loader.image = image;
+	loader.system = system;
+	loader.boot = system->BootServices;
+	loader.boot->SetWatchdogTimer(0, 0, 0, NULL);
+
+	console_init(&loader);
+	ok = prepare_memory_map(&loader);
+	ok = ok && open_volume(&loader);
+	ok = ok && read_config(&loader);
+	ok = ok && read_options(&loader);
+	ok = ok && load_guest_files(&loader);
+	ok = ok && check_processor(&loader);
+	ok = ok && collect_facts(&loader);
+	ok = ok && place_vmm(&loader);
+	ok = ok && build_page_tables(&loader);
+	ok = ok && leave_firmware(&loader); /* the point of no return */
+	if (!ok)
+		return give_up(&loader);
+	hand_over(&loader);
+}
+
+/* The start-up code of GNU-EFI 3.0.16 and later calls this name instead. */
+EFI_STATUS _entry(EFI_HANDLE image, EFI_SYSTEM_TABLE *system) __attribute__((alias("efi_main")));

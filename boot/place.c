@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Places the VMM: its region of physical memory, the image in it, and the page
+ * tables that it starts with (lib/layout.h says what is where).
+ */
+#include "boot/cpu.h"
+#include "boot/loader.h"
+#include "lib/layout.h"
+#include "lib/string.h"
+#include "lib/x86/cpu.h"
+
+/* A 64-bit ELF file's header and program headers (System V ABI, chapters 4 and 5). */
+#define ELF_MAGIC	  0x464c457fU
+#define ELF_CLASS_64	  2
+#define ELF_MACHINE_86_64 62
+#define SEGMENT_LOAD	  1U
+#define SEGMENT_EXECUTE	  1U
+#define SEGMENT_WRITE	  2U
+
+struct elf_header {
+	uint32_t magic;
+	uint8_t class;
+	uint8_t ident[11];
+	uint16_t type, machine;
+	uint32_t version;
+	uint64_t entry, segments_offset, sections_offset;
+	uint32_t flags;
+	uint16_t header_size, segment_size, segment_count;
+};
+
+struct elf_segment {
+	uint32_t type, flags;
+	uint64_t offset, vaddr, paddr, file_size, memory_size, align;
+};
+
+static uint64_t page_up(uint64_t address)
+{
+	return (address + PAGE_MASK) & ~PAGE_MASK;
+}
+
+static bool image_failed(struct loader *loader, const char *what)
+{
+	return loader_fail(loader, EFI_LOAD_ERROR, "bad-image", "the VMM's image %s", what);
+}
+
+/* The program headers of the embedded image; their number is 0 when it is not what it should be. */
+static const struct elf_segment *vmm_segments(unsigned int *count)
+{
+	const struct elf_header *elf = (const struct elf_header *)vmm_image_start;
+	const uint64_t size = (uint64_t)(vmm_image_end - vmm_image_start);
+
+	*count = 0;
+	if (size >= sizeof(*elf) && elf->magic == ELF_MAGIC && elf->class == ELF_CLASS_64 &&
+	    elf->machine == ELF_MACHINE_86_64 && elf->segment_size == sizeof(struct elf_segment) &&
+	    elf->segments_offset <= size &&
+	    elf->segment_count <= (size - elf->segments_offset) / sizeof(struct elf_segment))
+		*count = elf->segment_count;
+	return (const struct elf_segment *)(vmm_image_start + elf->segments_offset);
+}
+
+/* Does the segment lie in the file and in the region, with a place left for the page pool? */
+static bool segment_fits(const struct elf_segment *segment)
+{
+	const uint64_t size = (uint64_t)(vmm_image_end - vmm_image_start);
+	const uint64_t start = segment->vaddr - VMM_BASE;
+
+	return segment->offset <= size && segment->file_size <= size - segment->offset &&
+	       segment->file_size <= segment->memory_size && segment->vaddr >= VMM_BASE &&
+	       start < VMM_REGION_SIZE && segment->memory_size < VMM_REGION_SIZE - start;
+}
+
+static bool copy_image(struct loader *loader)
+{
+	const uint64_t region = loader->info.vmm_base;
+	unsigned int count;
+	const struct elf_segment *segments = vmm_segments(&count);
+
+	if (count == 0)
+		return image_failed(loader, "is not a 64-bit ELF file");
+	loader->entry = ((const struct elf_header *)vmm_image_start)->entry;
+	loader->pool.next = region;
+	for (unsigned int i = 0; i < count; i++) {
+		const struct elf_segment *segment = &segments[i];
+		const uint64_t to = region + (segment->vaddr - VMM_BASE);
+
+		if (segment->type != SEGMENT_LOAD || segment->memory_size == 0)
+			continue;
+		if (!segment_fits(segment))
+			return image_failed(loader, "does not fit into its region");
+		memset((void *)(uintptr_t)to, 0, (size_t)segment->memory_size);
+		memcpy((void *)(uintptr_t)to, vmm_image_start + segment->offset,
+		       (size_t)segment->file_size);
+		if (to + segment->memory_size > loader->pool.next)
+			loader->pool.next = page_up(to + segment->memory_size);
+	}
+	return true;
+}
+
+bool place_vmm(struct loader *loader)
+{
+	struct boot_info *info = &loader->info;
+	uint64_t image_size;
+
+	info->vmm_base = allocate_memory(loader, VMM_REGION_SIZE, SIZE_2M, BELOW_4G);
+	if (info->vmm_base == 0)
+		return loader_fail(loader, EFI_OUT_OF_RESOURCES, "no-memory",
+				   "the VMM needs %llu MiB in one piece below 4 GiB, aligned to "
+				   "2 MiB: the largest free block has %llu MiB",
+				   MIB(VMM_REGION_SIZE), MIB(largest_free_block(loader, BELOW_4G)));
+	loader->pool.end = info->vmm_base + VMM_REGION_SIZE;
+	if (!copy_image(loader))
+		return false;
+
+	image_size = loader->pool.next - info->vmm_base;
+	loader->boot_info = loader->pool.next;
+	loader->pool.next += page_up(sizeof(*info));
+
+	/* The blob is page aligned, and the pages of this program become RAM like all others. */
+	info->selftest.base = (uintptr_t)selftest_image_start;
+	info->selftest.size = (uint64_t)(selftest_image_end - selftest_image_start);
+	loader_log(loader, "VMM at 0x%llx, %llu MiB, of which the image has %llu KiB",
+		   (unsigned long long)info->vmm_base, MIB(VMM_REGION_SIZE),
+		   (unsigned long long)(image_size >> 10));
+	return true;
+}
+
+/* Each segment with its own rights; what lies between them stays unmapped: guard pages. */
+static bool map_image(struct loader *loader)
+{
+	unsigned int count;
+	const struct elf_segment *segments = vmm_segments(&count);
+
+	for (unsigned int i = 0; i < count; i++) {
+		const uint64_t va = segments[i].vaddr & ~PAGE_MASK;
+		const uint64_t end = page_up(segments[i].vaddr + segments[i].memory_size);
+		const uint32_t flags = segments[i].flags;
+		const enum page_rights rights = ((flags & SEGMENT_WRITE) ? PAGE_WRITE : 0) |
+						((flags & SEGMENT_EXECUTE) ? PAGE_EXECUTE : 0);
+
+		if (segments[i].type == SEGMENT_LOAD && segments[i].memory_size > 0 &&
+		    !paging_map(&loader->space, va, loader->info.vmm_base + (va - VMM_BASE),
+				end - va, rights, CACHE_WRITE_BACK))
+			return false;
+	}
+	return true;
+}
+
+/* All RAM at DIRECT_MAP_BASE, the VMM's own region left out. */
+static bool map_ram(struct loader *loader, struct memmap *ram)
+{
+	if (!memmap_set(ram, loader->info.vmm_base, VMM_REGION_SIZE, MEMORY_RESERVED))
+		return false;
+	for (uint32_t i = 0; i < ram->count; i++)
+		if (ram->ranges[i].type == MEMORY_RAM &&
+		    !paging_map(&loader->space, DIRECT_MAP_BASE + ram->ranges[i].base,
+				ram->ranges[i].base, ram->ranges[i].size, PAGE_WRITE,
+				CACHE_WRITE_BACK))
+			return false;
+	return true;
+}
+
+bool build_page_tables(struct loader *loader)
+{
+	static struct memmap ram;
+	struct boot_info *info = &loader->info;
+	struct address_space *space = &loader->space;
+	const uint64_t pool_start = loader->boot_info;
+
+	if (!collect_ram(loader, &ram))
+		return false;
+	space->pool = &loader->pool;
+	space->pages_1g = (cpuid(0x80000001).edx & CPUID_80000001_EDX_1G) != 0;
+	space->pml4 = page_pool_take(&loader->pool);
+	info->trampoline = (uintptr_t)enter_vmm & ~PAGE_MASK;
+
+	if (!map_image(loader))
+		return image_failed(loader, "has segments that overlap, or that are both writable "
+					    "and executable");
+	if (!paging_map(space, VMM_BASE + (pool_start - info->vmm_base), pool_start,
+			loader->pool.end - pool_start, PAGE_WRITE, CACHE_WRITE_BACK) ||
+	    !map_ram(loader, &ram) ||
+	    !paging_map(space, info->trampoline, info->trampoline, PAGE_SIZE, PAGE_EXECUTE,
+			CACHE_WRITE_BACK))
+		return loader_fail(loader, EFI_OUT_OF_RESOURCES, "no-memory",
+				   "the page tables for all of RAM do not fit into the VMM's "
+				   "region of %llu MiB",
+				   MIB(VMM_REGION_SIZE));
+	loader_log(loader, "page tables have %llu KiB",
+		   (unsigned long long)(loader->pool.next - space->pml4) >> 10);
+	return true;
+}
