@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "lib/boot_info.h"
+#include "lib/elf.h"
 #include "lib/paging.h"
 
 #define ALLOCATIONS_MAX 32
@@ -52,7 +53,7 @@ struct loader {
 
 	struct boot_info info;
 	uint64_t boot_info; /* where the VMM finds its copy of info, physical */
-	uint64_t entry;	    /* the VMM's first instruction, virtual */
+	struct elf vmm;	    /* the VMM's image */
 	struct page_pool pool;
 	struct address_space space;
 };

@@ -58,7 +58,7 @@ _Noreturn static void hand_over(struct loader *loader)
 	info->pool_base = loader->pool.next;
 	info->page_tables = loader->space.pml4;
 	memcpy((void *)(uintptr_t)loader->boot_info, info, sizeof(*info));
-	enter_vmm(VMM_BASE + (loader->boot_info - info->vmm_base), loader->entry,
+	enter_vmm(VMM_BASE + (loader->boot_info - info->vmm_base), loader->vmm.entry,
 		  loader->space.pml4);
 }
 

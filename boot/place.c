@@ -9,30 +9,6 @@
 #include "lib/string.h"
 #include "lib/x86/cpu.h"
 
-/* A 64-bit ELF file's header and program headers (System V ABI, chapters 4 and 5). */
-#define ELF_MAGIC	  0x464c457fU
-#define ELF_CLASS_64	  2
-#define ELF_MACHINE_86_64 62
-#define SEGMENT_LOAD	  1U
-#define SEGMENT_EXECUTE	  1U
-#define SEGMENT_WRITE	  2U
-
-struct elf_header {
-	uint32_t magic;
-	uint8_t class;
-	uint8_t ident[11];
-	uint16_t type, machine;
-	uint32_t version;
-	uint64_t entry, segments_offset, sections_offset;
-	uint32_t flags;
-	uint16_t header_size, segment_size, segment_count;
-};
-
-struct elf_segment {
-	uint32_t type, flags;
-	uint64_t offset, vaddr, paddr, file_size, memory_size, align;
-};
-
 static uint64_t page_up(uint64_t address)
 {
 	return (address + PAGE_MASK) & ~PAGE_MASK;
@@ -40,58 +16,26 @@ static uint64_t page_up(uint64_t address)
 
 static bool image_failed(struct loader *loader, const char *what)
 {
-	return loader_fail(loader, EFI_LOAD_ERROR, "bad-image", "the VMM's image %s", what);
+	return loader_fail(loader, EFI_LOAD_ERROR, "bad-image", "the VMM's image: %s", what);
 }
 
-/* The program headers of the embedded image; their number is 0 when it is not what it should be. */
-static const struct elf_segment *vmm_segments(unsigned int *count)
-{
-	const struct elf_header *elf = (const struct elf_header *)vmm_image_start;
-	const uint64_t size = (uint64_t)(vmm_image_end - vmm_image_start);
-
-	*count = 0;
-	if (size >= sizeof(*elf) && elf->magic == ELF_MAGIC && elf->class == ELF_CLASS_64 &&
-	    elf->machine == ELF_MACHINE_86_64 && elf->segment_size == sizeof(struct elf_segment) &&
-	    elf->segments_offset <= size &&
-	    elf->segment_count <= (size - elf->segments_offset) / sizeof(struct elf_segment))
-		*count = elf->segment_count;
-	return (const struct elf_segment *)(vmm_image_start + elf->segments_offset);
-}
-
-/* Does the segment lie in the file and in the region, with a place left for the page pool? */
-static bool segment_fits(const struct elf_segment *segment)
-{
-	const uint64_t size = (uint64_t)(vmm_image_end - vmm_image_start);
-	const uint64_t start = segment->vaddr - VMM_BASE;
-
-	return segment->offset <= size && segment->file_size <= size - segment->offset &&
-	       segment->file_size <= segment->memory_size && segment->vaddr >= VMM_BASE &&
-	       start < VMM_REGION_SIZE && segment->memory_size < VMM_REGION_SIZE - start;
-}
-
+/* Copy the segments; the page pool begins behind the last. elf_parse has checked the file. */
 static bool copy_image(struct loader *loader)
 {
-	const uint64_t region = loader->info.vmm_base;
-	unsigned int count;
-	const struct elf_segment *segments = vmm_segments(&count);
+	struct elf_segment segment;
 
-	if (count == 0)
-		return image_failed(loader, "is not a 64-bit ELF file");
-	loader->entry = ((const struct elf_header *)vmm_image_start)->entry;
-	loader->pool.next = region;
-	for (unsigned int i = 0; i < count; i++) {
-		const struct elf_segment *segment = &segments[i];
-		const uint64_t to = region + (segment->vaddr - VMM_BASE);
+	loader->pool.next = loader->info.vmm_base;
+	for (uint32_t i = 0; elf_next_segment(&loader->vmm, &i, &segment);) {
+		const uint64_t start = segment.virtual_address - VMM_BASE;
+		const uint64_t to = loader->info.vmm_base + start;
 
-		if (segment->type != SEGMENT_LOAD || segment->memory_size == 0)
-			continue;
-		if (!segment_fits(segment))
-			return image_failed(loader, "does not fit into its region");
-		memset((void *)(uintptr_t)to, 0, (size_t)segment->memory_size);
-		memcpy((void *)(uintptr_t)to, vmm_image_start + segment->offset,
-		       (size_t)segment->file_size);
-		if (to + segment->memory_size > loader->pool.next)
-			loader->pool.next = page_up(to + segment->memory_size);
+		if (start >= VMM_REGION_SIZE || segment.memory_size >= VMM_REGION_SIZE - start)
+			return image_failed(loader, "it does not fit into its region");
+		memset((void *)(uintptr_t)to, 0, (size_t)segment.memory_size);
+		memcpy((void *)(uintptr_t)to, vmm_image_start + segment.offset,
+		       (size_t)segment.file_size);
+		if (to + segment.memory_size > loader->pool.next)
+			loader->pool.next = page_up(to + segment.memory_size);
 	}
 	return true;
 }
@@ -99,8 +43,12 @@ static bool copy_image(struct loader *loader)
 bool place_vmm(struct loader *loader)
 {
 	struct boot_info *info = &loader->info;
+	const char *error =
+		elf_parse(vmm_image_start, (size_t)(vmm_image_end - vmm_image_start), &loader->vmm);
 	uint64_t image_size;
 
+	if (error != NULL)
+		return image_failed(loader, error);
 	info->vmm_base = allocate_memory(loader, VMM_REGION_SIZE, SIZE_2M, BELOW_4G);
 	if (info->vmm_base == 0)
 		return loader_fail(loader, EFI_OUT_OF_RESOURCES, "no-memory",
@@ -114,6 +62,8 @@ bool place_vmm(struct loader *loader)
 	image_size = loader->pool.next - info->vmm_base;
 	loader->boot_info = loader->pool.next;
 	loader->pool.next += page_up(sizeof(*info));
+	if (loader->pool.next >= loader->pool.end)
+		return image_failed(loader, "it leaves no place in its region");
 
 	/* The blob is page aligned, and the pages of this program become RAM like all others. */
 	info->selftest.base = (uintptr_t)selftest_image_start;
@@ -127,18 +77,16 @@ bool place_vmm(struct loader *loader)
 /* Each segment with its own rights; what lies between them stays unmapped: guard pages. */
 static bool map_image(struct loader *loader)
 {
-	unsigned int count;
-	const struct elf_segment *segments = vmm_segments(&count);
+	struct elf_segment segment;
 
-	for (unsigned int i = 0; i < count; i++) {
-		const uint64_t va = segments[i].vaddr & ~PAGE_MASK;
-		const uint64_t end = page_up(segments[i].vaddr + segments[i].memory_size);
-		const uint32_t flags = segments[i].flags;
-		const enum page_rights rights = ((flags & SEGMENT_WRITE) ? PAGE_WRITE : 0) |
-						((flags & SEGMENT_EXECUTE) ? PAGE_EXECUTE : 0);
+	for (uint32_t i = 0; elf_next_segment(&loader->vmm, &i, &segment);) {
+		const uint64_t va = segment.virtual_address & ~PAGE_MASK;
+		const uint64_t end = page_up(segment.virtual_address + segment.memory_size);
+		const enum page_rights rights =
+			((segment.flags & ELF_SEGMENT_WRITE) ? PAGE_WRITE : 0) |
+			((segment.flags & ELF_SEGMENT_EXECUTE) ? PAGE_EXECUTE : 0);
 
-		if (segments[i].type == SEGMENT_LOAD && segments[i].memory_size > 0 &&
-		    !paging_map(&loader->space, va, loader->info.vmm_base + (va - VMM_BASE),
+		if (!paging_map(&loader->space, va, loader->info.vmm_base + (va - VMM_BASE),
 				end - va, rights, CACHE_WRITE_BACK))
 			return false;
 	}
@@ -174,8 +122,8 @@ bool build_page_tables(struct loader *loader)
 	info->trampoline = (uintptr_t)enter_vmm & ~PAGE_MASK;
 
 	if (!map_image(loader))
-		return image_failed(loader, "has segments that overlap, or that are both writable "
-					    "and executable");
+		return image_failed(loader,
+				    "segments overlap, or are both writable and executable");
 	if (!paging_map(space, VMM_BASE + (pool_start - info->vmm_base), pool_start,
 			loader->pool.end - pool_start, PAGE_WRITE, CACHE_WRITE_BACK) ||
 	    !map_ram(loader, &ram) ||
