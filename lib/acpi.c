@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns the formats of the ACPI tables. Trusts no length in them.
+ */
+#include "lib/acpi.h"
+#include "lib/string.h"
+
+#define RSDP_SIGNATURE "RSD PTR "
+#define RSDP_SIZE_1    20 /* of revision 0, and what the first checksum covers */
+#define RSDP_SIZE_2    36
+#define RSDP_REVISION  15
+#define RSDP_RSDT      16
+#define RSDP_XSDT      24
+
+#define SIGNATURE_SIZE 4
+#define TABLE_LENGTH   4
+#define TABLE_HEADER   36
+#define TABLE_MAX      0x1000000U /* no sound table is that large */
+
+#define FADT_DSDT	  40
+#define FADT_SMI_COMMAND  48
+#define FADT_ACPI_ENABLE  52
+#define FADT_PM1A_CONTROL 64
+#define FADT_PM1B_CONTROL 68
+#define FADT_FLAGS	  112
+#define FADT_RESET	  116 /* a generic address: space, 3 bytes, address */
+#define FADT_RESET_VALUE  128
+#define FADT_X_DSDT	  140
+#define FADT_HAS_RESET	  (1U << 10) /* in the flags */
+#define GENERIC_ADDRESS	  4
+#define FADT_SIZE_1	  116 /* of ACPI 1.0: no reset register */
+
+#define MADT_ENTRIES	    44
+#define MADT_PROCESSOR	    0
+#define MADT_PROCESSOR_SIZE 8
+#define MADT_IOAPIC	    1
+#define MADT_IOAPIC_SIZE    12
+#define MADT_X2APIC	    9
+#define MADT_X2APIC_SIZE    16
+#define MADT_USABLE	    3U /* enabled, or can be */
+
+#define AML_ZERO    0x00
+#define AML_ONE	    0x01
+#define AML_NAME    0x08
+#define AML_BYTE    0x0a
+#define AML_PACKAGE 0x12
+#define AML_ROOT    '\\'
+
+static uint32_t read_32(const uint8_t *at)
+{
+	uint32_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
+static uint64_t read_64(const uint8_t *at)
+{
+	uint64_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
+static bool sums_to_zero(const uint8_t *bytes, size_t size)
+{
+	unsigned int sum = 0;
+
+	for (size_t i = 0; i < size; i++)
+		sum += bytes[i];
+	return (uint8_t)sum == 0;
+}
+
+/* Map a whole table and check it; NULL when it is not sound. */
+static const uint8_t *map_table(uint64_t physical, const char *signature, uint32_t *length)
+{
+	const uint8_t *table = acpi_map(physical, TABLE_HEADER);
+
+	if (table == NULL || memcmp(table, signature, SIGNATURE_SIZE) != 0)
+		return NULL;
+	*length = read_32(table + TABLE_LENGTH);
+	if (*length < TABLE_HEADER || *length > TABLE_MAX)
+		return NULL;
+	table = acpi_map(physical, *length);
+	return table != NULL && sums_to_zero(table, *length) ? table : NULL;
+}
+
+const char *acpi_init(struct acpi *acpi, uint64_t rsdp)
+{
+	const uint8_t *pointer = rsdp == 0 ? NULL : acpi_map(rsdp, RSDP_SIZE_1);
+	uint32_t length;
+
+	if (pointer == NULL)
+		return "the firmware gave no ACPI root pointer";
+	if (memcmp(pointer, RSDP_SIGNATURE, strlen(RSDP_SIGNATURE)) != 0 ||
+	    !sums_to_zero(pointer, RSDP_SIZE_1))
+		return "the ACPI root pointer is damaged";
+	*acpi = (struct acpi){ read_32(pointer + RSDP_RSDT), sizeof(uint32_t) };
+	if (pointer[RSDP_REVISION] >= 2) {
+		pointer = acpi_map(rsdp, RSDP_SIZE_2);
+		if (pointer == NULL || !sums_to_zero(pointer, RSDP_SIZE_2))
+			return "the ACPI root pointer is damaged";
+		if (read_64(pointer + RSDP_XSDT) != 0)
+			*acpi = (struct acpi){ read_64(pointer + RSDP_XSDT), sizeof(uint64_t) };
+	}
+	if (map_table(acpi->root, acpi->entry_size == sizeof(uint64_t) ? "XSDT" : "RSDT",
+		      &length) == NULL)
+		return "the ACPI root table is damaged";
+	return NULL;
+}
+
+const void *acpi_find(const struct acpi *acpi, const char *signature, uint32_t *length)
+{
+	const bool wide = acpi->entry_size == sizeof(uint64_t);
+	uint32_t root_length;
+	const uint8_t *root = map_table(acpi->root, wide ? "XSDT" : "RSDT", &root_length);
+
+	if (root == NULL)
+		return NULL;
+	for (uint32_t at = TABLE_HEADER; at + acpi->entry_size <= root_length;
+	     at += acpi->entry_size) {
+		const uint64_t physical = wide ? read_64(root + at) : read_32(root + at);
+		const uint8_t *table = map_table(physical, signature, length);
+
+		if (table != NULL)
+			return table;
+	}
+	return NULL;
+}
+
+/* One element of a package of small integers; false at anything else. */
+static bool take_integer(const uint8_t **next, const uint8_t *end, uint8_t *value)
+{
+	if (*next == end)
+		return false;
+	*value = *(*next)++;
+	if (*value == AML_ZERO || *value == AML_ONE)
+		return true;
+	if (*value != AML_BYTE || *next == end)
+		return false;
+	*value = *(*next)++;
+	return true;
+}
+
+/*
+ * `at` is behind the letters _S5_: is this its package? PackageOp, the length in
+ * one to four bytes (the top two bits of the first tell how many follow), the
+ * count, the elements.
+ */
+static bool read_sleep_package(const uint8_t *at, const uint8_t *end, struct acpi_power *power)
+{
+	size_t length_bytes;
+
+	if (end - at < 2 || at[0] != AML_PACKAGE)
+		return false;
+	length_bytes = 1 + (at[1] >> 6);
+	at++;
+	if ((size_t)(end - at) < length_bytes + 1 || at[length_bytes] < 2)
+		return false;
+	at += length_bytes + 1;
+	return take_integer(&at, end, &power->sleep_5a) && take_integer(&at, end, &power->sleep_5b);
+}
+
+/*
+ * Without an interpreter for AML: look for the definition of the name \_S5 in the
+ * DSDT. Firmware writes it as a constant, in practice always.
+ */
+static bool find_sleep_5(uint64_t dsdt_address, struct acpi_power *power)
+{
+	const size_t name_size = 4;
+	uint32_t length;
+	const uint8_t *dsdt = map_table(dsdt_address, "DSDT", &length);
+	const uint8_t *end;
+
+	if (dsdt == NULL)
+		return false;
+	end = dsdt + length;
+	for (const uint8_t *at = dsdt + TABLE_HEADER; at + name_size <= end; at++) {
+		if (memcmp(at, "_S5_", name_size) != 0)
+			continue;
+		if (at[-1] != AML_NAME && !(at[-1] == AML_ROOT && at[-2] == AML_NAME))
+			continue;
+		if (read_sleep_package(at + name_size, end, power))
+			return true;
+	}
+	return false;
+}
+
+bool acpi_read_power(const struct acpi *acpi, struct acpi_power *power)
+{
+	uint32_t length;
+	const uint8_t *fadt = acpi_find(acpi, "FACP", &length);
+	uint64_t dsdt;
+
+	*power = (struct acpi_power){ 0 };
+	if (fadt == NULL || length < FADT_SIZE_1)
+		return false;
+	power->smi_command = read_32(fadt + FADT_SMI_COMMAND);
+	power->acpi_enable = fadt[FADT_ACPI_ENABLE];
+	power->pm1a_control = read_32(fadt + FADT_PM1A_CONTROL);
+	power->pm1b_control = read_32(fadt + FADT_PM1B_CONTROL);
+	if (length > FADT_RESET_VALUE && (read_32(fadt + FADT_FLAGS) & FADT_HAS_RESET)) {
+		power->has_reset = true;
+		power->reset_space = fadt[FADT_RESET];
+		power->reset_address = read_64(fadt + FADT_RESET + GENERIC_ADDRESS);
+		power->reset_value = fadt[FADT_RESET_VALUE];
+	}
+	dsdt = read_32(fadt + FADT_DSDT);
+	if (length >= FADT_X_DSDT + sizeof(uint64_t) && read_64(fadt + FADT_X_DSDT) != 0)
+		dsdt = read_64(fadt + FADT_X_DSDT);
+	power->has_sleep_5 = find_sleep_5(dsdt, power);
+	return true;
+}
+
+static bool add_processor(struct acpi_machine *machine, uint32_t apic_id, uint32_t flags)
+{
+	if (!(flags & MADT_USABLE))
+		return true;
+	if (machine->processor_count == ACPI_PROCESSORS_MAX)
+		return false;
+	machine->apic_ids[machine->processor_count++] = apic_id;
+	return true;
+}
+
+static bool add_ioapic(struct acpi_machine *machine, const uint8_t *entry)
+{
+	if (machine->ioapic_count == ACPI_IOAPICS_MAX)
+		return false;
+	machine->ioapics[machine->ioapic_count++] =
+		(struct acpi_ioapic){ entry[2], read_32(entry + 4), read_32(entry + 8) };
+	return true;
+}
+
+/* An entry of the MADT starts with its type and its size. */
+static bool add_entry(struct acpi_machine *machine, const uint8_t *entry)
+{
+	const uint8_t type = entry[0];
+	const uint8_t size = entry[1];
+
+	if (type == MADT_PROCESSOR && size >= MADT_PROCESSOR_SIZE)
+		return add_processor(machine, entry[3], read_32(entry + 4));
+	if (type == MADT_X2APIC && size >= MADT_X2APIC_SIZE)
+		return add_processor(machine, read_32(entry + 4), read_32(entry + 8));
+	if (type == MADT_IOAPIC && size >= MADT_IOAPIC_SIZE)
+		return add_ioapic(machine, entry);
+	return true;
+}
+
+bool acpi_read_machine(const struct acpi *acpi, struct acpi_machine *machine)
+{
+	uint32_t length;
+	const uint8_t *madt = acpi_find(acpi, "APIC", &length);
+
+	*machine = (struct acpi_machine){ 0 };
+	if (madt == NULL)
+		return false;
+	for (uint32_t at = MADT_ENTRIES; at + 2 <= length; at += madt[at + 1]) {
+		if (madt[at + 1] < 2 || at + madt[at + 1] > length)
+			return false;
+		if (!add_entry(machine, madt + at))
+			return false;
+	}
+	return true;
+}
