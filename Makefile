@@ -53,7 +53,7 @@ BOOT_OBJECTS := $(BOOT_SOURCES:%=build/efi/%.o)
 .PHONY: all
 all: build/manfred.efi build/vmm.lst
 
--include $(shell find build/vmm build/guest build/efi build/unit build/gen -name '*.d' 2>/dev/null)
+-include $(shell find build/vmm build/guest build/efi build/unit build/gen build/linux -name '*.d' 2>/dev/null)
 
 # ---- Tools of the host, and what the objects were built with ----
 
@@ -163,6 +163,20 @@ build/manfred.efi: $(BOOT_OBJECTS) build/efi/boot/blobs.asm.o build/efi/lib.a
 build/tools/%.efi: build/efi/tools/efi/%.c.o build/efi/lib.a
 	@mkdir -p $(@D)
 	$(efi_link)
+
+# ---- The pinned emulator, firmware and kernel; the Linux guest's initramfs ----
+
+PLATFORM := build/platform/versions
+$(PLATFORM): tools/versions tools/platform.sh | build/.setup-run
+	@tools/platform.sh
+
+build/linux/checks: tests/linux/checks.c build/.flags
+	@mkdir -p $(@D)
+	$(call say,CC )
+	$(Q)$(CC) $(COMMON_CFLAGS) -MT $@ -MF $@.d -O2 -static -s $< -o $@
+
+build/linux/initrd.img: tests/linux/init build/linux/checks tools/mkinitrd.py $(PLATFORM)
+	$(Q)$(PYTHON) tools/mkinitrd.py $@ tests/linux/init build/linux/checks
 
 # ---- Host unit tests, under the address and undefined-behaviour sanitizers ----
 

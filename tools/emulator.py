@@ -6,6 +6,8 @@ what they can do, their configuration, and when a run is over. An emulator's
 exit status says nothing: a run is judged by its serial log alone.
 """
 import dataclasses
+import hashlib
+import json
 import os
 import pathlib
 import re
@@ -15,11 +17,14 @@ import subprocess
 import tempfile
 import time
 
+import mkimage
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 PLATFORM = BUILD / "platform" / "root"
 LIBRARIES = PLATFORM / "usr/lib/x86_64-linux-gnu"
 FIRMWARE = PLATFORM / "usr/share/ovmf/OVMF.fd"
+VGA_FIRMWARE = PLATFORM / "usr/share/bochs/VGABIOS-lgpl-latest"
 FIRMWARE_BASE = 0xFFC00000
 
 END_LINE = re.compile(r"manfred: end status=(ok|failed) reason=(\S+) exits=(\d+)")
@@ -83,7 +88,6 @@ class Bochs:
         if own:
             self.binary = pathlib.Path(own)
             self.command = [str(self.binary)]
-            self.share = os.environ.get("BXSHARE", str(self.binary.parent / "bios"))
         else:
             self.binary = PLATFORM / "usr/bin/bochs-bin"
             # Through the release's own loader: its C library is not the host's.
@@ -93,17 +97,17 @@ class Bochs:
                 str(LIBRARIES),
                 str(self.binary),
             ]
-            self.share = str(PLATFORM / "usr/share/bochs")
+            self.environment["BXSHARE"] = str(PLATFORM / "usr/share/bochs")
             self.environment["LTDL_LIBRARY_PATH"] = str(LIBRARIES / "bochs/plugins")
-        self.environment["BXSHARE"] = self.share
         if not self.binary.is_file():
             raise EmulatorError(f"no Bochs at {self.binary}")
-        self.models = self._help("cpu")
-        self.features = self._help("features")
+        self.models = self._ask("--help", "cpu").split()
+        self.display = self._find_display()
 
-    def _help(self, topic):
+    def _ask(self, *arguments):
+        """What the emulator prints with these arguments and no machine to run."""
         done = subprocess.run(
-            [*self.command, "--help", topic],
+            [*self.command, *arguments],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -118,10 +122,12 @@ class Bochs:
     def default_model(self):
         return FRED_MODEL if FRED_MODEL in self.models else PLAIN_MODEL
 
-    def _display(self):
-        if re.search(r"\bnogui\b", self.features):
-            return "display_library: nogui"
-        return 'display_library: rfb, options="timeout=0"'
+    def _find_display(self):
+        """A display that needs none; a build has it when its menu comes up."""
+        for display in ("nogui", 'rfb, options="timeout=0"'):
+            if "Begin simulation" in self._ask("-n", "-q", f"display_library: {display}"):
+                return display
+        raise EmulatorError(f"{self.binary} has neither display library nogui nor rfb")
 
     def start(self, image, machine, folder, serial):
         """Starts the emulator; its serial line goes to the path `serial`."""
@@ -130,18 +136,15 @@ class Bochs:
         if model not in self.models:
             raise EmulatorError(f"{self.binary} has no processor model {model}")
         lines = [
-            self._display(),
+            f"display_library: {self.display}",
             f"log: {folder}/bochs.log",
             "panic: action=fatal",
             "error: action=report",
             "info: action=ignore",
             "debug: action=ignore",
-            "magic_break: enabled=0",
             f"memory: guest={machine.memory}, host={machine.memory}",
             f"romimage: file={FIRMWARE}, address={FIRMWARE_BASE:#x}",
-            f"vgaromimage: file={self.share}/VGABIOS-lgpl-latest.bin"
-            if pathlib.Path(self.share, "VGABIOS-lgpl-latest.bin").exists()
-            else f"vgaromimage: file={self.share}/VGABIOS-lgpl-latest",
+            f"vgaromimage: file={VGA_FIRMWARE}",
             "pci: enabled=1, chipset=i440fx",
             f"cpu: model={model}, count={machine.cpus}, ips={IPS}, reset_on_triple_fault=1",
             f"clock: sync=none, time0={TIME0}",
@@ -165,6 +168,43 @@ class Bochs:
         process.stdin.write(b"c\n")
         process.stdin.flush()
         return process
+
+    def probe(self, machine):
+        """What tools/efi/probe.c finds with this binary and processor model, as
+        a dict; asked once, then read from build/probe/."""
+        model = machine.model or self.default_model
+        state = self.binary.stat()
+        key = f"{self.binary.resolve()} {state.st_size} {state.st_mtime_ns} {model}"
+        folder = BUILD / "probe" / hashlib.sha256(key.encode()).hexdigest()[:16]
+        answer = folder / "answer.json"
+        if answer.exists():
+            return json.loads(answer.read_text("ascii"))
+        image = folder / "probe.img"
+        mkimage.make_image(image, {"EFI/BOOT/BOOTX64.EFI": BUILD / "tools/probe.efi"})
+        result = run(self, image, Machine(model=model), PROBE_SECONDS, folder, PROBE_LINE, 0)
+        found = PROBE_LINE.search(result.log)
+        if not found:
+            raise EmulatorError(
+                f"{self.binary} does not reach a UEFI application (see {folder}/bochs.log)"
+            )
+        facts = {key: int(value) for key, value in (f.split("=") for f in found[1].split())}
+        answer.write_text(json.dumps(facts), "ascii")
+        image.unlink()
+        return facts
+
+    def require(self, machine):
+        """Raises EmulatorError when this emulator is known to be no good."""
+        facts = self.probe(machine)
+        if not facts["idiv"]:
+            raise EmulatorError(
+                f"{self.binary} divides wrongly (IDIV of a 64-bit register): take another build"
+            )
+        for fact, name in (("vmx", "VMX"), ("ept", "EPT"), ("unrestricted", "unrestricted guest")):
+            if not facts[fact]:
+                raise EmulatorError(
+                    f"{self.binary} has no {name} with processor model "
+                    f"{machine.model or self.default_model}"
+                )
 
     @staticmethod
     def complaints(folder):

@@ -70,6 +70,6 @@ rm -rf $fresh/debs $fresh/apt.conf $fresh/root/var
 image=$(find $fresh/kernel \( -name vmlinuz -o -name 'vmlinuz-*' \) -type f | head -n 1)
 mv "$image" $fresh/vmlinuz
 echo "$kernel" >$fresh/kernel-version
-cp tools/versions $fresh/versions
+cp tools/versions $fresh/versions # its date is the stamp that make looks at
 mv $fresh $platform
 echo "platform: ready: Bochs $BOCHS_VERSION, kernel $kernel"

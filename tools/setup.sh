@@ -16,8 +16,8 @@ packages() {
 		build mtools           fills FAT file systems without root
 		build gdisk            makes partition tables without root
 		run   mmdebstrap       unpacks the pinned emulator and firmware
-		run   cpio             packs the Linux guest's initramfs
-		run   xz-utils         unpacks kernel modules
+		run   debian-archive-keyring the release's signatures
+		run   gpg              checks them
 		test  libcmocka-dev    host unit tests
 		test  python3-pytest   system tests
 		test  python3-pytest-xdist two emulators at a time

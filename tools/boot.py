@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Disk images that boot something: Manfred with a guest, or Linux without Manfred."""
+import pathlib
+
+import emulator
+import mkimage
+
+BOOT_FILE = "EFI/BOOT/BOOTX64.EFI"
+LOADER = emulator.BUILD / "manfred.efi"
+BARE_LOADER = emulator.BUILD / "tools/bare.efi"
+KERNEL = emulator.BUILD / "platform/vmlinuz"
+INITRD = emulator.BUILD / "linux/initrd.img"
+# Self-tests and serial chatter cost an emulated processor much.
+CMDLINE = "console=ttyS0 cryptomgr.notests=1 quiet mitigations=off nokaslr"
+
+
+def config_text(options):
+    """manfred.cfg of a dict; a list stands for a key that is given several times."""
+    lines = []
+    for key, value in options.items():
+        for one in value if isinstance(value, list) else [value]:
+            lines.append(f"{key} = {one}\n")
+    return "".join(lines)
+
+
+def manfred_image(image, config, files=None, data_partition=False):
+    """`config` is the text of manfred.cfg, or a dict; None for no file at all.
+    `files` maps further names on the ESP to paths or bytes."""
+    content = {BOOT_FILE: LOADER}
+    if config is not None:
+        text = config if isinstance(config, (str, bytes)) else config_text(config)
+        content["manfred.cfg"] = text.encode() if isinstance(text, str) else text
+    content.update(files or {})
+    mkimage.make_image(image, content, data_partition)
+
+
+def linux_image(image, kernel=KERNEL, initrd=INITRD, cmdline="", **options):
+    """Manfred with a Linux guest; `cmdline` is added to the usual one."""
+    config = {"guest": "linux", "kernel": r"\vmlinuz"}
+    files = {"vmlinuz": kernel}
+    if initrd:
+        config["initrd"] = r"\initrd.img"
+        files["initrd.img"] = initrd
+    config["cmdline"] = f"{CMDLINE} {cmdline}".strip()
+    config.update(options)
+    manfred_image(image, config, files, data_partition=True)
+
+
+def bare_linux_image(image, kernel=KERNEL, initrd=INITRD, cmdline=""):
+    """The same Linux on the machine itself, to compare with."""
+    text = rf"initrd=\initrd.img {CMDLINE} {cmdline}".strip()
+    files = {BOOT_FILE: BARE_LOADER, "vmlinuz": kernel, "initrd.img": initrd}
+    mkimage.make_image(image, dict(files, cmdline=text.encode()), data_partition=True)
+
+
+def boot(machine_emulator, image, machine=emulator.Machine(), timeout=300, **options):
+    """Runs the image; its log and the emulator's files lie beside it."""
+    image = pathlib.Path(image)
+    return emulator.run(machine_emulator, image, machine, timeout, image.parent, **options)
