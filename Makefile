@@ -145,12 +145,13 @@ build/gen/%.stripped: build/%.elf
 
 build/efi/boot/blobs.asm.o: build/gen/vmm.stripped build/gen/selftest.stripped
 
-# Debian 12 has these files in /usr/lib, later ones in a folder below it.
+# Debian 12 has these files in /usr/lib, later ones in a folder below it; their
+# start-up code calls efi_main there, _entry here.
 GNUEFI_FILE = $(firstword $(shell find /usr/lib -maxdepth 3 -name $(1) -not -path '*32*'))
 define efi_link
 	$(call say,EFI)
 	$(Q)$(LD) -nostdlib -znocombreloc -z noexecstack -shared -Bsymbolic --no-undefined \
-		--build-id=none -T $(call GNUEFI_FILE,elf_x86_64_efi.lds) \
+		--build-id=none --defsym=_entry=efi_main -T $(call GNUEFI_FILE,elf_x86_64_efi.lds) \
 		$(call GNUEFI_FILE,crt0-efi-x86_64.o) $(filter %.o %.a,$^) \
 		$(call GNUEFI_FILE,libgnuefi.a) -o $(@:.efi=.so)
 	$(Q)SOURCE_DATE_EPOCH=0 $(OBJCOPY) -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym \
@@ -178,6 +179,38 @@ build/linux/checks: tests/linux/checks.c build/.flags
 build/linux/initrd.img: tests/linux/init build/linux/checks tools/mkinitrd.py $(PLATFORM)
 	$(Q)$(PYTHON) tools/mkinitrd.py $@ tests/linux/init build/linux/checks
 
+# ---- Boot it ----
+
+.PHONY: image
+image: build/manfred.img
+build/manfred.img: build/manfred.efi build/linux/initrd.img tools/boot.py tools/mkimage.py
+	$(Q)cd tools && $(PYTHON) -c 'import boot; boot.linux_image("../$@")'
+	@echo "image: $@ boots Linux under Manfred"
+
+EMULATED := build/manfred.efi build/tools/probe.efi build/tools/bare.efi build/linux/initrd.img
+
+# Only from make's command line: names like LOG and DEBUG mean other things in
+# many an environment.
+RUN_VARIABLES := GUEST KERNEL INITRD CMDLINE MODULES MEMORY FRED LOG TESTS DEBUG AT_END CPUS TIMEOUT
+$(foreach name,$(RUN_VARIABLES),$(if $(filter environment,$(origin $(name))),$(eval unexport $(name))))
+
+.PHONY: run
+run: $(EMULATED)
+	@$(PYTHON) tools/run.py
+
+# Asks before it writes.
+.PHONY: usb
+usb: build/manfred.img
+	@tools/mkusb.sh $< '$(DEV)'
+
+.PHONY: run-kvm
+run-kvm: build/manfred.img
+	@tools/run-kvm.sh $<
+
+.PHONY: bench
+bench: $(EMULATED)
+	@set -e; for program in $(sort $(wildcard tests/bench/*.py)); do $(PYTHON) $$program; done
+
 # ---- Host unit tests, under the address and undefined-behaviour sanitizers ----
 
 build/unit/host.a: $(patsubst %,build/unit/%.o,$(filter-out lib/string.c,$(LIB_SOURCES)))
@@ -197,6 +230,36 @@ unit: $(UNIT_TESTS)
 
 -include tests/fuzz/fuzz.mk
 
+# ---- System tests: boots in the emulator, two at a time ----
+
+.PHONY: system
+system: $(EMULATED) | build/.setup-test
+	$(PYTHON) -m pytest -p no:cacheprovider -n 2 --dist loadgroup tests/system
+
+.PHONY: test
+test: | build/.setup-test
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory fuzz
+	@$(MAKE) --no-print-directory system
+	@echo "test: unit, fuzz and system tests passed"
+
+.PHONY: check
+check: | build/.setup-check
+	@tools/check.sh
+
 .PHONY: clean
 clean:
 	rm -rf build
+
+.PHONY: help
+help:
+	@echo 'make            build the loader with the VMM in it: build/manfred.efi'
+	@echo 'make run        boot Linux under Manfred in the emulator; variables:'
+	@sed -n '/^  GUEST=/,/^$$/p' tools/run.py
+	@echo 'make test       unit, fuzz and system tests (each also a target of that name)'
+	@echo 'make image      a disk image that boots Linux under Manfred: build/manfred.img'
+	@echo 'make usb DEV=/dev/sdX   write it to a stick; asks first (FORCE=1: any disk)'
+	@echo 'make run-kvm    boot the image in QEMU with nested VMX'
+	@echo 'make bench      measure, in instructions'
+	@echo 'make check      format and static analysis'
+	@echo 'make clean      remove build/ (the unpacked platform too)'

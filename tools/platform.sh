@@ -6,6 +6,7 @@
 set -eu
 
 cd "$(dirname "$0")/.."
+# shellcheck source=tools/versions
 . tools/versions
 
 platform=build/platform

@@ -1,0 +1,32 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# Writes a disk image to a USB stick: tools/mkusb.sh IMAGE /dev/sdX. Asks first;
+# refuses what is mounted or not removable, unless FORCE=1.
+set -eu
+
+fail() {
+	echo "usb: $*" >&2
+	exit 1
+}
+
+[ $# -eq 2 ] && [ -n "$2" ] || fail "name the stick: make usb DEV=/dev/sdX"
+image=$1
+device=$2
+[ -b "$device" ] || fail "$device is no block device"
+name=$(basename "$(readlink -f "$device")")
+[ -e "/sys/class/block/$name/partition" ] && fail "$device is a partition: name the whole disk"
+
+# What lsblk prints of the disk and of everything on it.
+if lsblk -nro MOUNTPOINT "$device" | grep -q . && [ "${FORCE:-}" != 1 ]; then
+	fail "$device is in use: unmount it first (FORCE=1 writes all the same)"
+fi
+if [ "$(cat "/sys/class/block/$name/removable")" != 1 ] && [ "${FORCE:-}" != 1 ]; then
+	fail "$device is not removable (FORCE=1 writes all the same)"
+fi
+
+lsblk -o NAME,SIZE,MODEL,TRAN "$device"
+printf 'usb: all data on %s will be lost. Type "yes" to write %s: ' "$device" "$image"
+read -r answer || answer=
+[ "$answer" = yes ] || fail "nothing written"
+dd if="$image" of="$device" bs=4M conv=fsync status=progress
+echo "usb: $device boots Manfred"

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Boots Manfred in the emulator, the serial log live on standard output.
+
+Variables, given to make (`make run GUEST=selftest`), override manfred.cfg:
+
+  GUEST=linux|selftest|multiboot  KERNEL=file INITRD=file CMDLINE=text MODULES="file..."
+  MEMORY=size of the guest (256M) FRED=auto|native|soft|off  LOG=error|info|debug|trace
+  TESTS=pattern (selftest)        DEBUG=deliberate damage    AT_END=poweroff|reboot|halt
+  CPUS=processors                 MACHINE_MEMORY=MiB         TIMEOUT=seconds
+  BOCHS=program BXSHARE=folder    another Bochs              MODEL=its processor model
+
+The whole log is left in build/run/serial.log. Exit status: 0 when the end line
+says ok, 1 when it does not or there is none, 2 for wrong usage, 124 when time
+is up.
+"""
+import os
+import pathlib
+import signal
+import sys
+
+import boot
+import emulator
+
+STATUS_OK, STATUS_FAILED, STATUS_USAGE, STATUS_TIMEOUT = 0, 1, 2, 124
+FOLDER = emulator.BUILD / "run"
+GUESTS = ("linux", "selftest", "multiboot")
+# Variables that are keys of manfred.cfg by another case.
+PLAIN_KEYS = ("CMDLINE", "MEMORY", "CPUS", "FRED", "LOG", "TESTS", "DEBUG", "AT_END")
+
+
+class UsageError(Exception):
+    """What is wrong with the variables, in one line."""
+
+
+def variable(name, default=""):
+    return os.environ.get(name, "").strip() or default
+
+
+def number(name, default):
+    text = variable(name, str(default))
+    if not text.isdecimal() or int(text) == 0:
+        raise UsageError(f"{name}={text}: a number above 0 is wanted")
+    return int(text)
+
+
+def guest_file(name, path):
+    if not os.path.isfile(path):
+        raise UsageError(f"{name}={path}: no such file")
+    return path
+
+
+def make_image(image):
+    guest = variable("GUEST", "linux")
+    if guest not in GUESTS:
+        raise UsageError(f"GUEST={guest}: allowed are {', '.join(GUESTS)}")
+    config = {"guest": guest}
+    files = {}
+    kernel = variable("KERNEL", str(boot.KERNEL) if guest == "linux" else "")
+    # A kernel of the user's own does not get our initramfs unasked.
+    initrd = variable("INITRD", str(boot.INITRD) if kernel == str(boot.KERNEL) else "")
+    if guest == "multiboot" and not kernel:
+        raise UsageError("GUEST=multiboot needs KERNEL=file")
+    if guest == "linux":
+        config["cmdline"] = boot.CMDLINE
+    for key, path in (("kernel", kernel), ("initrd", initrd)):
+        if path and guest != "selftest":
+            config[key] = "\\" + key
+            files[key] = guest_file(key.upper(), path)
+    for index, path in enumerate(variable("MODULES").split()):
+        config.setdefault("module", []).append(f"\\module{index}")
+        files[f"module{index}"] = guest_file("MODULES", path)
+    for name in PLAIN_KEYS:
+        if variable(name):
+            config[name.lower()] = variable(name)
+    boot.manfred_image(image, config, files, data_partition=True)
+
+
+def echo(piece):
+    sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
+
+
+def run():
+    machine = emulator.Machine(
+        memory=number("MACHINE_MEMORY", 512), cpus=number("CPUS", 1), model=variable("MODEL")
+    )
+    timeout = number("TIMEOUT", 600)
+    image = FOLDER / "manfred.img"
+    make_image(image)
+    bochs = emulator.Bochs()
+    bochs.require(machine)
+    result = boot.boot(bochs, image, machine, timeout, echo=echo)
+    log = os.path.relpath(FOLDER / "serial.log")
+    if result.end:
+        print(f"\nrun: status={result.end[0]} in {result.seconds:.0f} s; the log is {log}")
+        return STATUS_OK if result.ok else STATUS_FAILED
+    if result.timed_out:
+        print(f"\nrun: no end line within TIMEOUT={timeout} s; the log is {log}")
+        return STATUS_TIMEOUT
+    print(f"\n{result.emulator_log}\nrun: the emulator ended without an end line; the log is {log}")
+    return STATUS_FAILED
+
+
+def main():
+    # So that a stopped run stops its emulator too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STATUS_FAILED))
+    pathlib.Path(FOLDER).mkdir(parents=True, exist_ok=True)
+    try:
+        sys.exit(run())
+    except UsageError as error:
+        print(f"run: {error}", file=sys.stderr)
+        sys.exit(STATUS_USAGE)
+    except emulator.EmulatorError as error:
+        print(f"run: {error}", file=sys.stderr)
+        sys.exit(STATUS_FAILED)
+    except KeyboardInterrupt:
+        sys.exit(STATUS_FAILED)
+
+
+if __name__ == "__main__":
+    main()
