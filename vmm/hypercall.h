@@ -14,21 +14,48 @@
 
 enum hypercall {
 	HYPERCALL_NOP = 0, /* does nothing: for measuring */
-	HYPERCALL_CONSOLE_WRITE =
-		1,	   /* RBX: guest-physical address, RCX: bytes; to the log as they are */
-	HYPERCALL_END = 2, /* RBX: 0 ok, else failed. The guest ends here. */
-	HYPERCALL_UNMAP_PAGE =
-		3, /* RBX: guest-physical address; the next access exits and maps it again */
-	HYPERCALL_INJECT = 4,	  /* RBX: VM-entry interruption information, RCX: error code,
-				   * RDX: instruction length, RSI: CR2 or other event data */
-	HYPERCALL_EXIT_COUNT = 5, /* RBX: basic exit reason; result: exits of this vcpu so far */
-	HYPERCALL_TRACE = 6,	  /* print the newest exits */
-	HYPERCALL_VMCS_DUMP = 7,  /* print the decoded VMCS */
+	/* RBX: guest-physical address, RCX: bytes. To the log as they are. */
+	HYPERCALL_CONSOLE_WRITE = 1,
+	/* RBX: 0 ok, else failed. The guest ends here. */
+	HYPERCALL_END = 2,
+	/* RBX: guest-physical address. The next access to its page exits, and maps it again. */
+	HYPERCALL_UNMAP_PAGE = 3,
+	/*
+	 * Inject an event at the next VM entry. RBX: VM-entry interruption information, RCX: error
+	 * code, RDX: instruction length, RSI: linear address (#PF) or causes (#DB).
+	 */
+	HYPERCALL_INJECT = 4,
+	/* RBX: basic exit reason. Result: exits of this vcpu for it so far. */
+	HYPERCALL_EXIT_COUNT = 5,
+	/* Print the newest exits (log = trace, or steps). */
+	HYPERCALL_TRACE = 6,
+	/* Print the decoded VMCS. */
+	HYPERCALL_VMCS_DUMP = 7,
+	/* The virtual clock. RBX: TSC ticks from now, RCX: vector (32 to 255) of one interrupt. */
+	HYPERCALL_TIMER = 8,
+	/* RBX: instructions to step over with an exit after each (exit reason 37). */
+	HYPERCALL_STEP = 9,
+	/* RBX: vector (32 to 255). A physical interrupt of the local APIC, taken by the VMM. */
+	HYPERCALL_SELF_INTERRUPT = 10,
 };
 
 /* Results in RAX, as signed numbers. */
 #define HYPERCALL_OK	  0L
 #define HYPERCALL_UNKNOWN (-1L)
 #define HYPERCALL_INVALID (-2L)
+
+/*
+ * What the built-in guest finds at the guest-physical address in RDI when it
+ * starts: in 64-bit mode at CPL 0, its memory identity-mapped from 0 with 2 MiB
+ * pages, flat segments, interrupts off, RSP valid, no IDT. It is loaded by its
+ * ELF file's physical addresses.
+ */
+struct selftest_info {
+	unsigned long long
+		memory_size; /* bytes, from guest-physical 0; free but for the ELF's segments,
+			      * this struct and the first tables: both below 1 MiB */
+	char cmdline[256];
+	char tests[64]; /* pattern of manfred.cfg, "" for all */
+};
 
 #endif
