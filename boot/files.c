@@ -12,10 +12,11 @@
 #define OPTIONS_SIZE_MAX 4096
 #define FILE_NAME_MAX	 256
 /* Some firmware cannot read many MiB at once. */
-#define READ_CHUNK	   0x100000
-#define INITRD_BELOW	   0x80000000ULL
-#define PROGRAM_SUFFIX	   ".efi"
-#define PROGRAM_SUFFIX_LEN (sizeof(PROGRAM_SUFFIX) - 1)
+#define READ_CHUNK	      0x100000
+#define INITRD_BELOW	      0x80000000ULL
+#define PROGRAM_SUFFIX	      ".efi"
+#define PROGRAM_SUFFIX_UPPER  ".EFI"
+#define PROGRAM_SUFFIX_LENGTH (sizeof(PROGRAM_SUFFIX) - 1)
 
 struct file {
 	EFI_FILE_HANDLE handle;
@@ -40,10 +41,9 @@ bool open_volume(struct loader *loader)
 		status = file_system->OpenVolume(file_system, &loader->volume);
 	}
 	if (EFI_ERROR(status))
-		return loader_fail(loader, status, "firmware",
-				   "cannot open the volume that manfred.efi was started from "
-				   "(status 0x%lx); start it from a FAT file system",
-				   (unsigned long)status);
+		return firmware_failed(loader, status,
+				       "cannot open the volume that manfred.efi was started from: "
+				       "start it from a FAT file system");
 	return true;
 }
 
@@ -59,7 +59,7 @@ static EFI_STATUS open_file(struct loader *loader, const char *path, struct file
 	size_t length;
 	EFI_STATUS status;
 
-	for (length = 0; path[length] != '\0' && length < CONFIG_PATH_MAX - 1; length++)
+	for (length = 0; length < CONFIG_PATH_MAX - 1 && path[length] != '\0'; length++)
 		name[length] = path[length] == '/' ? L'\\' : (uint8_t)path[length];
 	name[length] = L'\0';
 
@@ -94,6 +94,33 @@ static EFI_STATUS read_file(const struct file *file, uint64_t to)
 	return status;
 }
 
+/*
+ * Load an open file into pages, below `below` if that is possible, and close it.
+ * `key` names it in messages.
+ */
+static bool load_open_file(struct loader *loader, const struct file *file, const char *key,
+			   uint64_t below, struct boot_file *loaded)
+{
+	const uint64_t size = file->size > 0 ? file->size : 1;
+	EFI_STATUS status;
+
+	loaded->base = allocate_memory(loader, size, PAGE_SIZE, below);
+	if (loaded->base == 0)
+		loaded->base = allocate_memory(loader, size, PAGE_SIZE, ANYWHERE);
+	if (loaded->base == 0) {
+		file->handle->Close(file->handle);
+		return loader_fail(loader, EFI_OUT_OF_RESOURCES, "no-memory",
+				   "%s of %llu MiB does not fit: largest free block is %llu MiB",
+				   key, MIB(size), MIB(largest_free_block(loader, ANYWHERE)));
+	}
+	loaded->size = file->size;
+	status = read_file(file, loaded->base);
+	if (EFI_ERROR(status))
+		return loader_fail(loader, status, "firmware", "%s: cannot be read (status 0x%lx)",
+				   key, (unsigned long)status);
+	return true;
+}
+
 /* Say what is wrong with manfred.cfg (line 0: with no line of it). */
 static bool config_failed(struct loader *loader, const struct config_error *error)
 {
@@ -109,34 +136,27 @@ static bool config_failed(struct loader *loader, const struct config_error *erro
 bool read_config(struct loader *loader)
 {
 	struct config_error error;
+	struct boot_file text;
 	struct file file;
-	uint64_t text;
 	EFI_STATUS status = open_file(loader, CONFIG_FILE, &file);
 
 	config_defaults(&loader->info.config);
-	if (EFI_ERROR(status))
+	if (status == EFI_NOT_FOUND)
 		return loader_fail(loader, status, "missing-file",
 				   "manfred.cfg: not found on the boot volume: put one into its "
 				   "root folder, for a start with the line: guest = selftest");
+	if (EFI_ERROR(status))
+		return firmware_failed(loader, status, "manfred.cfg: cannot be opened");
 	if (file.size > CONFIG_SIZE_MAX) {
 		file.handle->Close(file.handle);
 		return loader_fail(loader, EFI_INVALID_PARAMETER, "config",
 				   "manfred.cfg: has %llu bytes, at most %d are allowed",
 				   (unsigned long long)file.size, CONFIG_SIZE_MAX);
 	}
-	text = allocate_memory(loader, CONFIG_SIZE_MAX, PAGE_SIZE, ANYWHERE);
-	if (text == 0) {
-		file.handle->Close(file.handle);
-		return loader_fail(loader, EFI_OUT_OF_RESOURCES, "no-memory",
-				   "manfred.cfg: no memory for it");
-	}
-	status = read_file(&file, text);
-	if (EFI_ERROR(status))
-		return loader_fail(loader, status, "firmware",
-				   "manfred.cfg: cannot be read (status 0x%lx)",
-				   (unsigned long)status);
-	return config_parse_file(&loader->info.config, (const char *)(uintptr_t)text,
-				 (size_t)file.size, &error) ||
+	if (!load_open_file(loader, &file, "manfred.cfg", ANYWHERE, &text))
+		return false;
+	return config_parse_file(&loader->info.config, (const char *)(uintptr_t)text.base,
+				 (size_t)text.size, &error) ||
 	       config_failed(loader, &error);
 }
 
@@ -164,26 +184,30 @@ static bool options_as_text(const EFI_LOADED_IMAGE *image, char text[OPTIONS_SIZ
 	return true;
 }
 
+/* Length of the first word; 0 when it is an option, even such as "kernel=loader.efi". */
+static size_t word_length(const char *text)
+{
+	size_t length = 0;
+
+	while (text[length] != '\0' && text[length] != ' ' && text[length] != '\t')
+		if (text[length++] == '=')
+			return 0;
+	return length;
+}
+
 /* The shell passes the program's name as the first word; firmware does not. */
 static const char *skip_program_name(const char *text)
 {
-	const char *word = text;
-	const char *end;
+	const size_t length = word_length(text);
+	const char *suffix;
 
-	while (*word == ' ' || *word == '\t')
-		word++;
-	for (end = word; *end != '\0' && *end != ' ' && *end != '\t'; end++)
-		if (*end == '=') /* "kernel=loader.efi" is an option */
-			return text;
-	if ((size_t)(end - word) < PROGRAM_SUFFIX_LEN)
+	if (length < PROGRAM_SUFFIX_LENGTH)
 		return text;
-	for (size_t i = 0; i < PROGRAM_SUFFIX_LEN; i++) {
-		const char c = end[(ptrdiff_t)i - (ptrdiff_t)PROGRAM_SUFFIX_LEN];
-
-		if ((c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c) != PROGRAM_SUFFIX[i])
+	suffix = text + length - PROGRAM_SUFFIX_LENGTH;
+	for (size_t i = 0; i < PROGRAM_SUFFIX_LENGTH; i++)
+		if (suffix[i] != PROGRAM_SUFFIX[i] && suffix[i] != PROGRAM_SUFFIX_UPPER[i])
 			return text;
-	}
-	return end;
+	return text + length;
 }
 
 bool read_options(struct loader *loader)
@@ -194,7 +218,7 @@ bool read_options(struct loader *loader)
 	const char *options;
 
 	if (!options_as_text(loader->loaded_image, text))
-		loader_log(loader, "the options of the boot entry are not text: ignored");
+		loader_log(loader, "the options of the boot entry are not plain text: ignored");
 	options = skip_program_name(text);
 	if (!config_parse_options(config, options, strlen(options), &error))
 		return loader_fail(loader, EFI_INVALID_PARAMETER, "config", "options: %s",
@@ -219,25 +243,13 @@ static bool load_file(struct loader *loader, const char *key, const char *path, 
 		return loader_fail(loader, status, "firmware",
 				   "%s = %s: cannot be opened (status 0x%lx)", key, path,
 				   (unsigned long)status);
-	if (file.size > 0)
-		loaded->base = allocate_memory(loader, file.size, PAGE_SIZE, below);
-	if (loaded->base == 0 && below != ANYWHERE && file.size > 0)
-		loaded->base = allocate_memory(loader, file.size, PAGE_SIZE, ANYWHERE);
-	if (loaded->base == 0) {
+	if (file.size == 0) {
 		file.handle->Close(file.handle);
-		if (file.size == 0)
-			return loader_fail(loader, EFI_LOAD_ERROR, "bad-file",
-					   "%s = %s: the file is empty", key, path);
-		return loader_fail(loader, EFI_OUT_OF_RESOURCES, "no-memory",
-				   "%s of %llu MiB does not fit: largest free block is %llu MiB",
-				   key, MIB(file.size), MIB(largest_free_block(loader, ANYWHERE)));
+		return loader_fail(loader, EFI_LOAD_ERROR, "bad-file", "%s = %s: the file is empty",
+				   key, path);
 	}
-	loaded->size = file.size;
-	status = read_file(&file, loaded->base);
-	if (EFI_ERROR(status))
-		return loader_fail(loader, status, "firmware",
-				   "%s = %s: cannot be read (status 0x%lx)", key, path,
-				   (unsigned long)status);
+	if (!load_open_file(loader, &file, key, below, loaded))
+		return false;
 	loader_log(loader, "%s %s %llu KiB at 0x%llx", key, path,
 		   (unsigned long long)(file.size >> 10), (unsigned long long)loaded->base);
 	return true;

@@ -63,6 +63,8 @@ struct loader {
 /* Print "manfred: " and the text on serial and screen, and keep the reason for the end line. */
 bool loader_fail(struct loader *loader, EFI_STATUS status, const char *reason, const char *format,
 		 ...) __attribute__((format(printf, 4, 5)));
+/* The same for a call of the firmware that has failed, with its status behind the text. */
+bool firmware_failed(struct loader *loader, EFI_STATUS status, const char *what);
 /* Print "manfred: loader: " and the text, unless the log level is below info. */
 void loader_log(struct loader *loader, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

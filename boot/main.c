@@ -23,6 +23,12 @@ bool loader_fail(struct loader *loader, EFI_STATUS status, const char *reason, c
 	return false;
 }
 
+bool firmware_failed(struct loader *loader, EFI_STATUS status, const char *what)
+{
+	return loader_fail(loader, status, "firmware", "%s (status 0x%lx)", what,
+			   (unsigned long)status);
+}
+
 void loader_log(struct loader *loader, const char *format, ...)
 {
 	va_list arguments;

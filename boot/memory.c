@@ -157,9 +157,7 @@ bool collect_ram(struct loader *loader, struct memmap *ram)
 	const EFI_STATUS status = read_map(loader);
 
 	if (EFI_ERROR(status))
-		return loader_fail(loader, status, "firmware",
-				   "the firmware gave no memory map (status 0x%lx)",
-				   (unsigned long)status);
+		return firmware_failed(loader, status, "GetMemoryMap failed");
 	ram->count = 0;
 	for (UINTN at = 0; (d = descriptor_at(&loader->map, at)) != NULL;
 	     at += loader->map.descriptor_size)
@@ -178,7 +176,9 @@ bool leave_firmware(struct loader *loader)
 {
 	EFI_STATUS status = read_map(loader);
 
-	if (EFI_ERROR(status) || !convert_map(loader))
+	if (EFI_ERROR(status))
+		return firmware_failed(loader, status, "GetMemoryMap failed");
+	if (!convert_map(loader))
 		return map_failed(loader);
 	loader_log(loader, "leaving the firmware; %llu MiB of RAM for guests",
 		   MIB(memmap_ram_size(&loader->info.memmap)));
@@ -195,9 +195,8 @@ bool leave_firmware(struct loader *loader)
 	}
 	loader->boot = NULL;
 	if (EFI_ERROR(status))
-		return loader_fail(loader, status, "firmware",
-				   "the firmware does not let go: ExitBootServices status 0x%lx",
-				   (unsigned long)status);
+		return firmware_failed(loader, status,
+				       "the firmware does not let go: ExitBootServices failed");
 	disable_interrupts();
 	return convert_map(loader) || map_failed(loader);
 }

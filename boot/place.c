@@ -43,8 +43,8 @@ static bool copy_image(struct loader *loader)
 bool place_vmm(struct loader *loader)
 {
 	struct boot_info *info = &loader->info;
-	const char *error =
-		elf_parse(vmm_image_start, (size_t)(vmm_image_end - vmm_image_start), &loader->vmm);
+	const size_t file_size = (uintptr_t)vmm_image_end - (uintptr_t)vmm_image_start;
+	const char *error = elf_parse(vmm_image_start, file_size, &loader->vmm);
 	uint64_t image_size;
 
 	if (error != NULL)
@@ -67,7 +67,7 @@ bool place_vmm(struct loader *loader)
 
 	/* The blob is page aligned, and the pages of this program become RAM like all others. */
 	info->selftest.base = (uintptr_t)selftest_image_start;
-	info->selftest.size = (uint64_t)(selftest_image_end - selftest_image_start);
+	info->selftest.size = (uintptr_t)selftest_image_end - (uintptr_t)selftest_image_start;
 	loader_log(loader, "VMM at 0x%llx, %llu MiB, of which the image has %llu KiB",
 		   (unsigned long long)info->vmm_base, MIB(VMM_REGION_SIZE),
 		   (unsigned long long)(image_size >> 10));
