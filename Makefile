@@ -13,7 +13,8 @@ NASM ?= nasm
 LD ?= ld
 OBJCOPY ?= objcopy
 OBJDUMP ?= objdump
-PYTHON ?= python3
+# Debian's own, since the modules that we need are Debian's packages.
+PYTHON ?= /usr/bin/python3
 # `make V=1` shows whole commands.
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo '  $(1) $@')
@@ -232,9 +233,13 @@ unit: $(UNIT_TESTS)
 
 # ---- System tests: boots in the emulator, two at a time ----
 
+build/tests/%.bin: tests/guests/%.asm build/.flags
+	@mkdir -p $(@D)
+	$(Q)$(NASM) -f bin -w+all -Werror $< -o $@
+
 .PHONY: system
-system: $(EMULATED) | build/.setup-test
-	$(PYTHON) -m pytest -p no:cacheprovider -n 2 --dist loadgroup tests/system
+system: $(EMULATED) build/tests/multiboot.bin | build/.setup-test
+	$(PYTHON) -m pytest -p no:cacheprovider -n 2 --dist loadscope tests/system
 
 .PHONY: test
 test: | build/.setup-test

@@ -23,10 +23,11 @@ def config_text(options):
     return "".join(lines)
 
 
-def manfred_image(image, config, files=None, data_partition=False):
+def manfred_image(image, config, files=None, data_partition=False, name=BOOT_FILE):
     """`config` is the text of manfred.cfg, or a dict; None for no file at all.
-    `files` maps further names on the ESP to paths or bytes."""
-    content = {BOOT_FILE: LOADER}
+    `files` maps further names on the ESP to paths or bytes. The loader is
+    `name`: with another than BOOT_FILE the firmware starts its shell."""
+    content = {name: LOADER}
     if config is not None:
         text = config if isinstance(config, (str, bytes)) else config_text(config)
         content["manfred.cfg"] = text.encode() if isinstance(text, str) else text

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""System tests: boot a disk image in an emulator, and read its serial log.
+
+A boot costs seconds to a minute, so each class of tests is one boot: its
+fixture `log` has class scope, and the tests look at different lines of it.
+pytest-xdist runs classes in parallel (--dist loadscope). The images and logs of
+a class are left in build/system/<its name>/.
+"""
+import pathlib
+import re
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import boot  # noqa: E402 (after the path is set)
+import emulator  # noqa: E402
+
+
+class Boot:
+    """One finished run, with the questions that tests ask."""
+
+    def __init__(self, result, folder):
+        self.result = result
+        self.folder = folder
+
+    def find(self, pattern):
+        """The first match of `pattern` in the log, which must be there."""
+        found = re.search(pattern, self.result.log, re.MULTILINE)
+        assert found, f"no line matches {pattern!r}; {self._tail()}"
+        return found
+
+    def lacks(self, pattern):
+        found = re.search(pattern, self.result.log, re.MULTILINE)
+        assert not found, f"{found[0]!r} is in the log; {self._tail()}"
+
+    def ends(self, status, reason=None):
+        """The end line says `status`, and `reason` when one is given."""
+        assert self.result.end, f"no end line; {self._tail()}"
+        assert self.result.end[0] == status, self._tail()
+        if reason:
+            assert self.result.end[1] == reason, self._tail()
+
+    def _tail(self):
+        why = "timed out" if self.result.timed_out else self.result.emulator_log[-600:]
+        tail = "\n".join(self.result.lines[-25:])
+        return f"{why}\nsee {self.folder}/serial.log, which ends:\n{tail}"
+
+
+def _folder(request):
+    name = request.cls.__name__ if request.cls else request.node.name
+    return emulator.BUILD / "system" / re.sub(r"[^\w-]+", "-", name)
+
+
+@pytest.fixture(scope="session")
+def bochs():
+    """The emulator with VMX, checked."""
+    found = emulator.Bochs()
+    found.require(emulator.Machine())
+    return found
+
+
+@pytest.fixture(scope="session")
+def qemu():
+    """A machine without VMX; quick, for what the loader does before it needs VMX."""
+    return emulator.Qemu()
+
+
+@pytest.fixture(scope="class")
+def linux(request, bochs):
+    """Boots Linux under Manfred: linux(cmdline="...", key=value of manfred.cfg, ...)."""
+
+    def run(machine=emulator.Machine(), timeout=300, grace=emulator.GRACE_SECONDS, **options):
+        folder = _folder(request)
+        boot.linux_image(folder / "disk.img", **options)
+        return Boot(
+            boot.boot(bochs, folder / "disk.img", machine, timeout, grace=grace), folder
+        )
+
+    return run
+
+
+@pytest.fixture(scope="class")
+def manfred(request, bochs):
+    """Boots Manfred with a manfred.cfg, a dict or text, and further files on the ESP."""
+
+    def run(config, files=None, machine=emulator.Machine(), timeout=120, grace=0):
+        folder = _folder(request)
+        boot.manfred_image(folder / "disk.img", config, files)
+        return Boot(
+            boot.boot(bochs, folder / "disk.img", machine, timeout, grace=grace), folder
+        )
+
+    return run
+
+
+@pytest.fixture
+def loader(request, qemu):
+    """The same on the machine without VMX, one boot per test."""
+
+    def run(config, files=None, machine=emulator.Machine(), timeout=60, **options):
+        folder = _folder(request) / re.sub(r"[^\w-]+", "-", request.node.name)
+        boot.manfred_image(folder / "disk.img", config, files, **options)
+        return Boot(boot.boot(qemu, folder / "disk.img", machine, timeout, grace=0), folder)
+
+    return run

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The built-in guest, Multiboot guests, and guests and files that are wrong."""
+import boot
+import emulator
+import pytest
+
+MULTIBOOT = emulator.BUILD / "tests/multiboot.bin"
+
+
+class TestSelftest:
+    @pytest.fixture(scope="class")
+    def log(self, manfred):
+        return manfred({"guest": "selftest"}, grace=emulator.GRACE_SECONDS)
+
+    def test_all_checks_pass(self, log):
+        planned = int(log.find(r"^1\.\.(\d+)")[1])
+        assert planned > 0
+        log.find(rf"^ok {planned} ")
+        log.lacks(r"^not ok(?!.*# TODO)")
+
+    def test_ends_well(self, log):
+        log.ends("ok")
+
+
+class TestMultiboot:
+    @pytest.fixture(scope="class")
+    def log(self, manfred):
+        config = {
+            "guest": "multiboot",
+            "kernel": r"\kernel",
+            "module": r"\module",
+            "cmdline": "hello world",
+        }
+        return manfred(config, {"kernel": MULTIBOOT, "module": b"text of a module"})
+
+    def test_command_line(self, log):
+        log.find(r"multiboot: command line hello world$")
+
+    def test_module(self, log):
+        log.find(r"multiboot: module text of a module$")
+
+    def test_ends_well(self, log):
+        log.ends("ok")
+
+    @pytest.fixture(scope="class")
+    def vmm_address(self, log):
+        """Where the VMM lies; the same in each boot of one machine."""
+        return log.find(r"^manfred: .*VMM at 0x([0-9a-f]+)")[1].lstrip("0")
+
+    def test_vmm_memory_is_out_of_reach(self, manfred, vmm_address):
+        config = {"guest": "multiboot", "kernel": r"\kernel", "cmdline": f"a{vmm_address}"}
+        log = manfred(config, {"kernel": MULTIBOOT})
+        log.lacks(r"the read came back")
+        log.find(r"^manfred: .*VMM")
+        log.ends("failed")
+
+
+class TestTripleFault:
+    @pytest.fixture(scope="class")
+    def log(self, manfred):
+        config = {"guest": "multiboot", "kernel": r"\kernel", "cmdline": "triple"}
+        return manfred(config, {"kernel": MULTIBOOT})
+
+    def test_says_so(self, log):
+        log.find(r"^manfred: .*triple fault")
+        log.ends("failed")
+
+
+def damaged_kernel(damage):
+    kernel = bytearray(boot.KERNEL.read_bytes())
+    if damage == "magic":
+        kernel[0x202:0x206] = b"XXXX"
+    elif damage == "truncated":
+        del kernel[len(kernel) // 2 :]
+    elif damage == "header-only":
+        del kernel[600:]
+    return bytes(kernel)
+
+
+class TestBadKernels:
+    """Files that are there, but are not what manfred.cfg says."""
+
+    @pytest.mark.parametrize("damage", ("magic", "truncated", "header-only"))
+    def test_linux(self, manfred, damage):
+        log = manfred({"guest": "linux", "kernel": r"\k"}, {"k": damaged_kernel(damage)})
+        log.find(r"^manfred: .*kernel")
+        log.ends("failed")
+
+    def test_multiboot(self, manfred):
+        log = manfred({"guest": "multiboot", "kernel": r"\k"}, {"k": b"no ELF file" * 1000})
+        log.find(r"^manfred: .*[Mm]ultiboot")
+        log.ends("failed")
+
+
+class TestDeliberateDamage:
+    """The VMM's own mistakes, made on purpose: each is named, and nothing hangs."""
+
+    @pytest.mark.parametrize(
+        "damage,line",
+        (
+            ("invalid-guest-state", r"RFLAGS"),
+            ("vmm-fault", r"page fault|#PF"),
+            ("vmm-stack-overflow", r"stack|guard"),
+            ("vmm-write-text", r"page fault|#PF"),
+        ),
+    )
+    def test_is_reported(self, manfred, damage, line):
+        log = manfred({"guest": "selftest", "debug": damage})
+        log.find(rf"^manfred: .*({line})")
+        log.ends("failed")

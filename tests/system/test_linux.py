@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Linux as the guest, with the real devices."""
+import emulator
+import pytest
+
+CHECKS = (
+    "hypervisor-flag",
+    "signature",
+    "no-vmx",
+    "clock",
+    "disk",
+    "processes",
+    "faults",
+    "signal-self",
+    "signal-fault",
+    "signal-alarm",
+)
+# The kernel, its page structures and the initramfs take this much at most.
+KERNEL_TAKES_KB = 80 << 10
+
+
+class TestLinuxChecks:
+    @pytest.fixture(scope="class")
+    def log(self, linux):
+        return linux(cmdline="manfred.test=all")
+
+    @pytest.mark.parametrize("check", CHECKS)
+    def test_check(self, log, check):
+        log.find(rf"^linux: ok {check}$")
+
+    def test_count(self, log):
+        log.find(rf"^linux: {len(CHECKS)} checks, 0 failed$")
+
+    def test_no_kernel_warning(self, log):
+        log.lacks(r"WARNING:|BUG:|Oops|Call Trace|unchecked MSR")
+
+    def test_powers_off(self, log):
+        log.find(r"^linux: poweroff$")
+        log.ends("ok")
+
+
+class TestLinuxReboot:
+    """Less memory than the machine has, and a reboot at the end."""
+
+    MEMORY_KB = 256 << 10
+
+    @pytest.fixture(scope="class")
+    def log(self, linux):
+        # Long enough for the firmware to come up once more.
+        return linux(cmdline="manfred.end=reboot", memory="256M", grace=15)
+
+    def test_greets(self, log):
+        log.find(r"^linux: hello from Linux ")
+        log.find(r"^linux: runs under a hypervisor$")
+        log.find(r"^linux: sees no VMX$")
+
+    def test_memory_is_limited(self, log):
+        size = int(log.find(r"^linux: MemTotal: +(\d+) kB$")[1])
+        assert self.MEMORY_KB - KERNEL_TAKES_KB < size < self.MEMORY_KB
+
+    def test_reboots(self, log):
+        log.ends("ok")
+        after = log.result.log.split("manfred: end ", 1)[1]
+        assert "BdsDxe: starting" in after, "the machine did not reset"
+
+
+class TestLinuxInitrdTooLarge:
+    """It fits into the machine, but not into the guest's share."""
+
+    @pytest.fixture(scope="class")
+    def log(self, linux, tmp_path_factory):
+        initrd = tmp_path_factory.mktemp("initrd") / "large"
+        initrd.write_bytes(bytes(40 << 20))
+        return linux(initrd=initrd, memory="64M", machine=emulator.Machine(memory=256))
+
+    def test_says_so(self, log):
+        log.find(r"^manfred: .*initrd of 40 MiB")
+        log.ends("failed")
