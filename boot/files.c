@@ -56,11 +56,11 @@ static EFI_STATUS open_file(struct loader *loader, const char *path, struct file
 	} buffer;
 	UINTN size = sizeof(buffer);
 	CHAR16 name[CONFIG_PATH_MAX];
-	size_t length;
+	const size_t length = strnlen(path, CONFIG_PATH_MAX - 1);
 	EFI_STATUS status;
 
-	for (length = 0; length < CONFIG_PATH_MAX - 1 && path[length] != '\0'; length++)
-		name[length] = path[length] == '/' ? L'\\' : (uint8_t)path[length];
+	for (size_t i = 0; i < length; i++)
+		name[i] = path[i] == '/' ? L'\\' : (uint8_t)path[i];
 	name[length] = L'\0';
 
 	status = loader->volume->Open(loader->volume, &file->handle, name, EFI_FILE_MODE_READ, 0);
