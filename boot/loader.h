@@ -70,6 +70,7 @@ void loader_log(struct loader *loader, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* console.c */
+/* Find the UART and the firmware's text consoles. */
 void console_init(struct loader *loader);
 void console_select(uint32_t console); /* CONSOLE_* bits; what is not there is left out */
 void console_firmware_is_gone(void);   /* from now on by port only */
@@ -79,29 +80,40 @@ void console_print_v(const char *prefix, const char *format, va_list arguments)
 void console_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* files.c */
+/* The volume that manfred.efi was started from. */
 bool open_volume(struct loader *loader);
+/* \manfred.cfg into info.config. */
 bool read_config(struct loader *loader);
+/* The options of the EFI application over it, then the checks across keys. */
 bool read_options(struct loader *loader);
+/* Kernel, initrd and modules into pages of their own. */
 bool load_guest_files(struct loader *loader);
 
 /* machine.c */
+/* Refuse what the VMM could only die of: no VMX, VMX locked off, no NX, 5-level paging. */
 bool check_processor(struct loader *loader);
+/* ACPI root pointer, framebuffer, number of processors. */
 bool collect_facts(struct loader *loader);
 /* All handles with a protocol, at most `max` of them; returns how many. */
 UINTN find_handles(struct loader *loader, EFI_GUID *protocol, EFI_HANDLE *handles, UINTN max);
 
 /* memory.c */
+/* A buffer for the firmware's map, while memory can still be allocated. */
 bool prepare_memory_map(struct loader *loader);
 /* Pages, aligned to a power of two, as high as possible below `below`; 0 when there are none. */
 uint64_t allocate_memory(struct loader *loader, uint64_t size, uint64_t align, uint64_t below);
+/* Give back all that allocate_memory gave. */
 void free_memory(struct loader *loader);
 uint64_t largest_free_block(struct loader *loader, uint64_t below); /* bytes */
 /* All that is RAM by its nature, whoever uses it, as RAM ranges. */
 bool collect_ram(struct loader *loader, struct memmap *ram);
+/* ExitBootServices, and info.memmap. When it fails loader->boot may be NULL: no firmware left. */
 bool leave_firmware(struct loader *loader);
 
 /* place.c */
+/* The VMM's region, with the image, a place for boot_info, and the page pool behind them. */
 bool place_vmm(struct loader *loader);
+/* The VMM's first page tables, as lib/layout.h describes them. */
 bool build_page_tables(struct loader *loader);
 
 /*
