@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lib/acpi.c over tables made by hand, sound and damaged.
+ */
+#include "tests/unit/samples.h"
+#include "tests/unit/unit.h"
+#include "lib/acpi.h"
+
+static uint8_t memory[SAMPLE_MAX];
+static struct acpi acpi;
+
+/* Physical memory ends with the sample; address 0 is the root pointer here. */
+#define RSDP_OFFSET 0x1000ULL
+
+const void *acpi_map(uint64_t physical, size_t size)
+{
+	const uint64_t start = physical >= RSDP_OFFSET ? physical - RSDP_OFFSET : physical;
+
+	if (start > ACPI_SAMPLE_SIZE || size > ACPI_SAMPLE_SIZE - start)
+		return NULL;
+	return memory + start;
+}
+
+static int set_up(void **state __attribute__((unused)))
+{
+	sample_acpi(memory);
+	memset(&acpi, 0xee, sizeof(acpi));
+	return 0;
+}
+
+static void fix(size_t at)
+{
+	uint32_t length;
+
+	memcpy(&length, memory + at + 4, sizeof(length));
+	fix_checksum(memory + at, length, 9);
+}
+
+TEST(prefers_the_xsdt)
+{
+	assert_null(acpi_init(&acpi, RSDP_OFFSET));
+	assert_int_equal(acpi.root, ACPI_AT_XSDT);
+	assert_int_equal(acpi.entry_size, 8);
+}
+
+TEST(takes_the_rsdt_of_old_firmware)
+{
+	put_8(memory, 15, 0);
+	fix_checksum(memory, 20, 8);
+	put_8(memory, 32, 0x55); /* not covered in revision 0 */
+	assert_null(acpi_init(&acpi, RSDP_OFFSET));
+	assert_int_equal(acpi.root, ACPI_AT_RSDT);
+	assert_int_equal(acpi.entry_size, 4);
+
+	set_up(NULL);
+	put_64(memory, 24, 0);
+	fix_checksum(memory, 36, 32);
+	assert_null(acpi_init(&acpi, RSDP_OFFSET));
+	assert_int_equal(acpi.root, ACPI_AT_RSDT);
+}
+
+TEST(says_what_is_wrong_with_the_root)
+{
+	assert_string_equal(acpi_init(&acpi, 0), "the firmware gave no ACPI root pointer");
+	assert_string_equal(acpi_init(&acpi, 0x100000), "the firmware gave no ACPI root pointer");
+	put_8(memory, 8, (uint8_t)(memory[8] + 1));
+	assert_string_equal(acpi_init(&acpi, RSDP_OFFSET), "the ACPI root pointer is damaged");
+	set_up(NULL);
+	put_8(memory, 33, 1); /* covered by the second checksum only */
+	assert_string_equal(acpi_init(&acpi, RSDP_OFFSET), "the ACPI root pointer is damaged");
+	set_up(NULL);
+	put_8(memory, 0, 'X');
+	fix_checksum(memory, 20, 8);
+	assert_string_equal(acpi_init(&acpi, RSDP_OFFSET), "the ACPI root pointer is damaged");
+	set_up(NULL);
+	put_8(memory, ACPI_AT_XSDT + 20, 1);
+	assert_string_equal(acpi_init(&acpi, RSDP_OFFSET), "the ACPI root table is damaged");
+	set_up(NULL);
+	put_64(memory, 24, UINT64_MAX - 10);
+	fix_checksum(memory, 36, 32);
+	assert_string_equal(acpi_init(&acpi, RSDP_OFFSET), "the ACPI root table is damaged");
+}
+
+TEST(finds_tables)
+{
+	uint32_t length = 0;
+
+	assert_null(acpi_init(&acpi, RSDP_OFFSET));
+	assert_ptr_equal(acpi_find(&acpi, "APIC", &length), memory + ACPI_AT_MADT);
+	assert_int_equal(length, ACPI_MADT_LENGTH);
+	assert_ptr_equal(acpi_find(&acpi, "FACP", &length), memory + ACPI_AT_FADT);
+	assert_null(acpi_find(&acpi, "HPET", &length));
+	acpi = (struct acpi){ ACPI_AT_RSDT, 4 };
+	assert_ptr_equal(acpi_find(&acpi, "APIC", &length), memory + ACPI_AT_MADT);
+}
+
+TEST(passes_over_damaged_tables)
+{
+	static const uint32_t lengths[] = { 0, 35, ACPI_SAMPLE_SIZE - ACPI_AT_MADT + 1,
+					    0xffffffff };
+	uint32_t length;
+
+	assert_null(acpi_init(&acpi, RSDP_OFFSET));
+	put_8(memory, ACPI_AT_MADT + 30, 1);
+	assert_null(acpi_find(&acpi, "APIC", &length));
+	for (size_t i = 0; i < COUNT_OF(lengths); i++) {
+		set_up(NULL);
+		acpi = (struct acpi){ ACPI_AT_XSDT, 8 };
+		put_32(memory, ACPI_AT_MADT + 4, lengths[i]);
+		assert_null(acpi_find(&acpi, "APIC", &length));
+	}
+	/* An entry that points nowhere does not hide the next. */
+	set_up(NULL);
+	acpi = (struct acpi){ ACPI_AT_XSDT, 8 };
+	put_64(memory, ACPI_AT_XSDT + 36, 0xfee00000);
+	fix(ACPI_AT_XSDT);
+	assert_non_null(acpi_find(&acpi, "APIC", &length));
+	assert_null(acpi_find(&acpi, "FACP", &length));
+}
+
+TEST(reads_how_to_end)
+{
+	struct acpi_power power;
+
+	assert_null(acpi_init(&acpi, RSDP_OFFSET));
+	assert_true(acpi_read_power(&acpi, &power));
+	assert_int_equal(power.smi_command, 0xb2);
+	assert_int_equal(power.acpi_enable, 0xf0);
+	assert_int_equal(power.pm1a_control, 0x604);
+	assert_int_equal(power.pm1b_control, 0);
+	assert_true(power.has_sleep_5);
+	assert_int_equal(power.sleep_5a, 5);
+	assert_int_equal(power.sleep_5b, 1);
+	assert_true(power.has_reset);
+	assert_int_equal(power.reset_space, ACPI_SPACE_IO);
+	assert_int_equal(power.reset_address, 0xcf9);
+	assert_int_equal(power.reset_value, 0x0f);
+}
+
+/* The FADT of ACPI 1.0 ends before the reset register; its DSDT is the 32-bit one. */
+TEST(reads_an_old_fadt)
+{
+	struct acpi_power power;
+
+	acpi = (struct acpi){ ACPI_AT_RSDT, 4 };
+	put_32(memory, ACPI_AT_FADT + 4, 116);
+	put_64(memory, ACPI_AT_FADT + 140, 0x7777);
+	fix(ACPI_AT_FADT);
+	assert_true(acpi_read_power(&acpi, &power));
+	assert_false(power.has_reset);
+	assert_true(power.has_sleep_5);
+
+	put_32(memory, ACPI_AT_FADT + 4, 115);
+	fix(ACPI_AT_FADT);
+	assert_false(acpi_read_power(&acpi, &power));
+}
+
+TEST(reset_register_only_by_its_flag)
+{
+	struct acpi_power power;
+
+	acpi = (struct acpi){ ACPI_AT_XSDT, 8 };
+	put_32(memory, ACPI_AT_FADT + 112, ~(1U << 10));
+	fix(ACPI_AT_FADT);
+	assert_true(acpi_read_power(&acpi, &power));
+	assert_false(power.has_reset);
+}
+
+/* The AML of the DSDT, from its first byte on; its length cuts it off. */
+static bool sleep_5(const char *aml, uint32_t size, struct acpi_power *power)
+{
+	set_up(NULL);
+	acpi = (struct acpi){ ACPI_AT_XSDT, 8 };
+	memset(memory + ACPI_AT_DSDT + 36, 0x5a, 64);
+	memcpy(memory + ACPI_AT_DSDT + 36, aml, size);
+	put_table(memory, ACPI_AT_DSDT, "DSDT", 36 + size);
+	assert_true(acpi_read_power(&acpi, power));
+	return power->has_sleep_5;
+}
+
+#define SLEEP_5(aml) sleep_5(aml, sizeof(aml) - 1, &power)
+
+TEST(reads_sleep_types)
+{
+	struct acpi_power power;
+
+	assert_true(SLEEP_5("\x08_S5_\x12\x06\x04\x00\x01\x00\x00"));
+	assert_int_equal(power.sleep_5a, 0);
+	assert_int_equal(power.sleep_5b, 1);
+	assert_true(SLEEP_5("\x08_S5_\x12\x0a\x04\x0a\x07\x0a\x06\x00\x00"));
+	assert_int_equal(power.sleep_5a, 7);
+	assert_int_equal(power.sleep_5b, 6);
+	/* Package lengths of two and of four bytes. */
+	assert_true(SLEEP_5("\x08_S5_\x12\x48\x00\x02\x0a\x05\x00"));
+	assert_int_equal(power.sleep_5a, 5);
+	assert_true(SLEEP_5("\x08_S5_\x12\xc8\x00\x00\x00\x02\x0a\x05\x00"));
+	assert_int_equal(power.sleep_5a, 5);
+	/* A use of the name before its definition. */
+	assert_true(SLEEP_5("_S5_\x70\x08_S5_\x12\x04\x02\x01\x01"));
+	assert_int_equal(power.sleep_5a, 1);
+
+	assert_false(SLEEP_5(""));
+	assert_false(SLEEP_5("_S5_\x12\x04\x02\x01\x01"));
+	assert_false(SLEEP_5("\x08_S5_\x11\x04\x02\x01\x01"));
+	assert_false(SLEEP_5("\x08_S5_\x12\x04\x01\x01"));
+	assert_false(SLEEP_5("\x08_S5_\x12\x08\x02\x0c\x05\x00\x00\x00\x00"));
+	assert_false(SLEEP_5("\x08_S4_\x12\x04\x02\x01\x01"));
+}
+
+TEST(cut_sleep_packages)
+{
+	static const char aml[] = "\x08_S5_\x12\xc8\x00\x00\x00\x02\x0a\x05\x0a\x05";
+	struct acpi_power power;
+
+	for (uint32_t size = 0; size < sizeof(aml) - 1; size++)
+		assert_false(sleep_5(aml, size, &power));
+	assert_true(sleep_5(aml, sizeof(aml) - 1, &power));
+}
+
+TEST(lists_processors_and_ioapics)
+{
+	static struct acpi_machine machine;
+
+	assert_null(acpi_init(&acpi, RSDP_OFFSET));
+	assert_true(acpi_read_machine(&acpi, &machine));
+	assert_int_equal(machine.processor_count, 3);
+	assert_int_equal(machine.apic_ids[0], 0);
+	assert_int_equal(machine.apic_ids[1], 4);
+	assert_int_equal(machine.apic_ids[2], 256);
+	assert_int_equal(machine.ioapic_count, 1);
+	assert_int_equal(machine.ioapics[0].id, 7);
+	assert_int_equal(machine.ioapics[0].address, 0xfec00000);
+	assert_int_equal(machine.ioapics[0].first_interrupt, 24);
+}
+
+TEST(refuses_damaged_madt_entries)
+{
+	static struct acpi_machine machine;
+	const size_t last = ACPI_AT_MADT + ACPI_MADT_LENGTH - 10;
+	static const uint8_t sizes[] = { 0, 1, 11, 255 };
+
+	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+		set_up(NULL);
+		acpi = (struct acpi){ ACPI_AT_XSDT, 8 };
+		put_8(memory, last + 1, sizes[i]);
+		fix(ACPI_AT_MADT);
+		assert_false(acpi_read_machine(&acpi, &machine));
+	}
+	/* A processor's entry that is too short for its fields is no processor. */
+	set_up(NULL);
+	acpi = (struct acpi){ ACPI_AT_XSDT, 8 };
+	put_8(memory, last, 0);
+	put_8(memory, last + 1, 2);
+	put_8(memory, last + 2, 0);
+	put_8(memory, last + 3, 8);
+	fix(ACPI_AT_MADT);
+	assert_true(acpi_read_machine(&acpi, &machine));
+	assert_int_equal(machine.processor_count, 3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(prefers_the_xsdt, set_up),
+		cmocka_unit_test_setup(takes_the_rsdt_of_old_firmware, set_up),
+		cmocka_unit_test_setup(says_what_is_wrong_with_the_root, set_up),
+		cmocka_unit_test_setup(finds_tables, set_up),
+		cmocka_unit_test_setup(passes_over_damaged_tables, set_up),
+		cmocka_unit_test_setup(reads_how_to_end, set_up),
+		cmocka_unit_test_setup(reads_an_old_fadt, set_up),
+		cmocka_unit_test_setup(reset_register_only_by_its_flag, set_up),
+		cmocka_unit_test(reads_sleep_types),
+		cmocka_unit_test(cut_sleep_packages),
+		cmocka_unit_test_setup(lists_processors_and_ioapics, set_up),
+		cmocka_unit_test_setup(refuses_damaged_madt_entries, set_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
