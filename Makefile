@@ -4,6 +4,7 @@
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .DELETE_ON_ERROR:
+.SECONDARY:
 .DEFAULT_GOAL := all
 
 ifeq ($(origin CC),default)
@@ -188,7 +189,7 @@ build/manfred.img: build/manfred.efi build/linux/initrd.img tools/boot.py tools/
 	$(Q)cd tools && $(PYTHON) -c 'import boot; boot.linux_image("../$@")'
 	@echo "image: $@ boots Linux under Manfred"
 
-EMULATED := build/manfred.efi build/tools/probe.efi build/tools/bare.efi build/linux/initrd.img
+EMULATED := build/manfred.efi build/tools/probe.efi build/tools/chain.efi build/linux/initrd.img
 
 # Only from make's command line: names like LOG and DEBUG mean other things in
 # many an environment.

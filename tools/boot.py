@@ -7,7 +7,7 @@ import mkimage
 
 BOOT_FILE = "EFI/BOOT/BOOTX64.EFI"
 LOADER = emulator.BUILD / "manfred.efi"
-BARE_LOADER = emulator.BUILD / "tools/bare.efi"
+CHAIN_LOADER = emulator.BUILD / "tools/chain.efi"
 KERNEL = emulator.BUILD / "platform/vmlinuz"
 INITRD = emulator.BUILD / "linux/initrd.img"
 # Self-tests and serial chatter cost an emulated processor much.
@@ -50,8 +50,14 @@ def linux_image(image, kernel=KERNEL, initrd=INITRD, cmdline="", **options):
 def bare_linux_image(image, kernel=KERNEL, initrd=INITRD, cmdline=""):
     """The same Linux on the machine itself, to compare with."""
     text = rf"initrd=\initrd.img {CMDLINE} {cmdline}".strip()
-    files = {BOOT_FILE: BARE_LOADER, "vmlinuz": kernel, "initrd.img": initrd}
-    mkimage.make_image(image, dict(files, cmdline=text.encode()), data_partition=True)
+    files = {BOOT_FILE: CHAIN_LOADER, "next.efi": kernel, "initrd.img": initrd}
+    mkimage.make_image(image, dict(files, options=text.encode()), data_partition=True)
+
+
+def locked_image(image, config):
+    """Manfred on a machine whose firmware has locked VMX off."""
+    files = {BOOT_FILE: CHAIN_LOADER, "lock-vmx": b"yes"}
+    manfred_image(image, config, files, name="next.efi")
 
 
 def boot(machine_emulator, image, machine=emulator.Machine(), timeout=300, **options):

@@ -2,9 +2,10 @@
 """System tests: boot a disk image in an emulator, and read its serial log.
 
 A boot costs seconds to a minute, so each class of tests is one boot: its
-fixture `log` has class scope, and the tests look at different lines of it.
-pytest-xdist runs classes in parallel (--dist loadscope). The images and logs of
-a class are left in build/system/<its name>/.
+fixture `log` has class scope, and the tests look at different lines of it; where
+the boot itself is the test, one test is one boot.
+pytest-xdist runs classes in parallel (--dist loadscope). The logs of
+a class are left in build/system/<its name>-<number>/.
 """
 import pathlib
 import re
@@ -49,9 +50,18 @@ class Boot:
         return f"{why}\nsee {self.folder}/serial.log, which ends:\n{tail}"
 
 
-def _folder(request):
-    name = request.cls.__name__ if request.cls else request.node.name
-    return emulator.BUILD / "system" / re.sub(r"[^\w-]+", "-", name)
+def _start(request, run_on, make_image, machine, timeout, grace):
+    """Makes an image, boots it, and removes it: the log is what stays."""
+    count = _boots[request.cls.__name__] = _boots.get(request.cls.__name__, 0) + 1
+    folder = emulator.BUILD / "system" / f"{request.cls.__name__}-{count}"
+    image = folder / "disk.img"
+    make_image(image)
+    result = boot.boot(run_on, image, machine, timeout, grace=grace)
+    image.unlink()
+    return Boot(result, folder)
+
+
+_boots = {}
 
 
 @pytest.fixture(scope="session")
@@ -73,36 +83,36 @@ def linux(request, bochs):
     """Boots Linux under Manfred: linux(cmdline="...", key=value of manfred.cfg, ...)."""
 
     def run(machine=emulator.Machine(), timeout=300, grace=emulator.GRACE_SECONDS, **options):
-        folder = _folder(request)
-        boot.linux_image(folder / "disk.img", **options)
-        return Boot(
-            boot.boot(bochs, folder / "disk.img", machine, timeout, grace=grace), folder
-        )
+        def make_image(image):
+            boot.linux_image(image, **options)
+
+        return _start(request, bochs, make_image, machine, timeout, grace)
+
+    return run
+
+
+def _manfred_runner(request, run_on, default_timeout):
+    def run(config, files=None, machine=emulator.Machine(), timeout=default_timeout, grace=0,
+            locked=False, **options):
+        def make_image(image):
+            if locked:
+                boot.locked_image(image, config)
+            else:
+                boot.manfred_image(image, config, files, **options)
+
+        return _start(request, run_on, make_image, machine, timeout, grace)
 
     return run
 
 
 @pytest.fixture(scope="class")
 def manfred(request, bochs):
-    """Boots Manfred with a manfred.cfg, a dict or text, and further files on the ESP."""
-
-    def run(config, files=None, machine=emulator.Machine(), timeout=120, grace=0):
-        folder = _folder(request)
-        boot.manfred_image(folder / "disk.img", config, files)
-        return Boot(
-            boot.boot(bochs, folder / "disk.img", machine, timeout, grace=grace), folder
-        )
-
-    return run
+    """Boots Manfred with a manfred.cfg, a dict or text, and further files on the ESP;
+    locked: on a machine whose firmware has locked VMX off."""
+    return _manfred_runner(request, bochs, 120)
 
 
-@pytest.fixture
+@pytest.fixture(scope="class")
 def loader(request, qemu):
-    """The same on the machine without VMX, one boot per test."""
-
-    def run(config, files=None, machine=emulator.Machine(), timeout=60, **options):
-        folder = _folder(request) / re.sub(r"[^\w-]+", "-", request.node.name)
-        boot.manfred_image(folder / "disk.img", config, files, **options)
-        return Boot(boot.boot(qemu, folder / "disk.img", machine, timeout, grace=0), folder)
-
-    return run
+    """The same on the machine without VMX."""
+    return _manfred_runner(request, qemu, 60)

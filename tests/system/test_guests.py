@@ -108,3 +108,25 @@ class TestDeliberateDamage:
         log = manfred({"guest": "selftest", "debug": damage})
         log.find(rf"^manfred: .*({line})")
         log.ends("failed")
+
+
+class TestVmxLockedOff:
+    def test_says_so(self, manfred):
+        log = manfred({"guest": "selftest"}, locked=True)
+        log.find(r"^manfred: VMX is locked off by firmware: enable .* in the firmware setup")
+        log.ends("failed", "vmx-locked")
+
+
+class TestSmallMachine:
+    """64 MB: enough for the VMM and the built-in guest, too little for Linux."""
+
+    MACHINE = emulator.Machine(memory=64)
+
+    def test_selftest(self, manfred):
+        log = manfred({"guest": "selftest"}, machine=self.MACHINE)
+        log.ends("ok")
+
+    def test_linux(self, linux):
+        log = linux(machine=self.MACHINE)
+        log.find(r"^manfred: .*MiB")
+        log.ends("failed")

@@ -28,7 +28,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
 static void write_serial(const char *text)
 {
 	for (; *text; text++) {
-		uint8_t status;
+		uint8_t status = 0;
 
 		do {
 			asm volatile("inb %w1, %b0"

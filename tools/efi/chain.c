@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Starts \vmlinuz on the bare machine through its EFI stub, with the text of
- * \cmdline as its command line: Linux without Manfred, to compare with.
+ * Starts \next.efi with the text of \options as its options. With a Linux kernel,
+ * which is a UEFI application too, that is Linux without Manfred, to compare with.
+ * With Manfred and a file \lock-vmx it is a machine whose firmware has locked VMX
+ * off.
  */
 #include <efi.h>
 
-#define CMDLINE_MAX 2048
+#define OPTIONS_MAX	       2048
+#define MSR_FEATURE_CONTROL    0x3a
+#define FEATURE_CONTROL_LOCKED 1U
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
 
@@ -26,15 +30,16 @@ static EFI_STATUS open_file(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume, const C
 	return root->Open(root, file, (CHAR16 *)name, EFI_FILE_MODE_READ, 0);
 }
 
-/* Reads all of \vmlinuz into pages. */
-static EFI_STATUS read_kernel(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume, void **data, UINTN *size)
+/* Reads all of \next.efi into pages. */
+static EFI_STATUS read_program(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume, void **data,
+			       UINTN *size)
 {
 	EFI_PHYSICAL_ADDRESS address;
 	EFI_FILE_PROTOCOL *file;
 	EFI_STATUS status;
 	UINT64 end;
 
-	status = open_file(system, volume, L"\\vmlinuz", &file);
+	status = open_file(system, volume, L"\\next.efi", &file);
 	if (EFI_ERROR(status))
 		return status;
 	/* Position "all ones" is the end of the file (UEFI 13.5). */
@@ -50,31 +55,43 @@ static EFI_STATUS read_kernel(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume, void 
 	return file->Read(file, size, *data);
 }
 
-/* Reads \cmdline, up to the first line end, as UCS-2. */
-static EFI_STATUS read_cmdline(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume, CHAR16 *cmdline)
+/* Reads \options, up to the first line end, as UCS-2; no such file: none. */
+static EFI_STATUS read_options(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume, CHAR16 *options)
 {
-	char text[CMDLINE_MAX];
+	char text[OPTIONS_MAX];
 	UINTN size = sizeof(text) - 1;
 	EFI_FILE_PROTOCOL *file;
 	EFI_STATUS status;
 	UINTN i;
 
-	status = open_file(system, volume, L"\\cmdline", &file);
+	status = open_file(system, volume, L"\\options", &file);
+	if (status == EFI_NOT_FOUND)
+		return EFI_SUCCESS;
 	if (EFI_ERROR(status))
 		return status;
 	status = file->Read(file, &size, text);
 	for (i = 0; i < size && text[i] != '\n'; i++)
-		cmdline[i] = (CHAR16)text[i];
-	cmdline[i] = 0;
+		options[i] = (CHAR16)text[i];
+	options[i] = 0;
 	return status;
+}
+
+static void lock_vmx_if_asked(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume)
+{
+	EFI_FILE_PROTOCOL *file;
+
+	if (!EFI_ERROR(open_file(system, volume, L"\\lock-vmx", &file)))
+		asm volatile("wrmsr"
+			     :
+			     : "c"(MSR_FEATURE_CONTROL), "a"(FEATURE_CONTROL_LOCKED), "d"(0));
 }
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 {
 	EFI_GUID guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
-	static CHAR16 cmdline[CMDLINE_MAX];
+	static CHAR16 options[OPTIONS_MAX];
 	EFI_LOADED_IMAGE_PROTOCOL *self;
-	EFI_LOADED_IMAGE_PROTOCOL *kernel;
+	EFI_LOADED_IMAGE_PROTOCOL *next;
 	EFI_HANDLE handle = NULL;
 	EFI_STATUS status;
 	UINTN size;
@@ -83,21 +100,22 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	status = system->BootServices->HandleProtocol(image, &guid, (void **)&self);
 	if (EFI_ERROR(status))
 		return status;
-	status = read_kernel(system, self->DeviceHandle, &data, &size);
+	status = read_program(system, self->DeviceHandle, &data, &size);
 	if (EFI_ERROR(status))
 		return status;
-	status = read_cmdline(system, self->DeviceHandle, cmdline);
+	status = read_options(system, self->DeviceHandle, options);
 	if (EFI_ERROR(status))
 		return status;
 	status = system->BootServices->LoadImage(FALSE, image, NULL, data, size, &handle);
 	if (EFI_ERROR(status))
 		return status;
-	status = system->BootServices->HandleProtocol(handle, &guid, (void **)&kernel);
+	status = system->BootServices->HandleProtocol(handle, &guid, (void **)&next);
 	if (EFI_ERROR(status))
 		return status;
-	/* Where the stub finds the file that initrd= names. */
-	kernel->DeviceHandle = self->DeviceHandle;
-	kernel->LoadOptions = cmdline;
-	kernel->LoadOptionsSize = sizeof(cmdline);
+	/* Where the kernel finds what initrd= names, and Manfred its manfred.cfg. */
+	next->DeviceHandle = self->DeviceHandle;
+	next->LoadOptions = options;
+	next->LoadOptionsSize = sizeof(options);
+	lock_vmx_if_asked(system, self->DeviceHandle);
 	return system->BootServices->StartImage(handle, NULL, NULL);
 }
