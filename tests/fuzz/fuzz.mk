@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Fuzzing of lib/'s parsers. `make fuzz` is bounded and the same in every run, with
+# any compiler; `make fuzz-long` is libFuzzer's search, FUZZ_SECONDS per parser.
+
+FUZZ_ROUNDS ?= 100000
+FUZZ_SECONDS ?= 60
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_PROGRAMS := $(FUZZ_NAMES:%=build/fuzz/%)
+
+.SECONDARY: $(FUZZ_NAMES:%=build/unit/tests/fuzz/fuzz_%.c.o) build/unit/tests/fuzz/driver.c.o
+
+build/fuzz/%: build/unit/tests/fuzz/fuzz_%.c.o build/unit/tests/fuzz/driver.c.o build/unit/host.a
+	@mkdir -p $(@D)
+	$(call say,LD )
+	$(Q)$(CC) $(UNIT_CFLAGS) $^ -o $@
+
+.PHONY: fuzz
+fuzz: $(FUZZ_PROGRAMS)
+	@for program in $^; do \
+		echo "== $$program: $(FUZZ_ROUNDS) damaged inputs"; \
+		timeout 60 $$program -n $(FUZZ_ROUNDS) || exit 1; \
+	done
+	@echo "fuzz: $(words $(FUZZ_PROGRAMS)) parsers, no findings"
+
+build/fuzz/long/%: tests/fuzz/fuzz_%.c $(LIB_SOURCES) | build/.setup-check
+	@mkdir -p $(@D)
+	$(Q)clang $(filter-out -MMD -MP,$(COMMON_CFLAGS)) -O1 -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all $< $(filter lib/%.c,$^) -o $@
+
+.PHONY: fuzz-long
+fuzz-long: $(FUZZ_NAMES:%=build/fuzz/long/%) $(FUZZ_PROGRAMS)
+	@for name in $(FUZZ_NAMES); do \
+		mkdir -p build/fuzz/corpus/$$name && \
+		build/fuzz/$$name -s build/fuzz/corpus/$$name && \
+		build/fuzz/long/$$name -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+			-artifact_prefix=build/fuzz/ build/fuzz/corpus/$$name || exit 1; \
+	done
