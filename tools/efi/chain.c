@@ -7,6 +7,9 @@
  */
 #include <efi.h>
 
+#include "lib/format.h"
+#include "tools/efi/serial.h"
+
 #define OPTIONS_MAX	       2048
 #define MSR_FEATURE_CONTROL    0x3a
 #define FEATURE_CONTROL_LOCKED 1U
@@ -76,6 +79,15 @@ static EFI_STATUS read_options(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume, CHAR
 	return status;
 }
 
+/* When the next program began, for those who measure. */
+static void print_tsc(void)
+{
+	char line[64];
+
+	format_string(line, sizeof(line), "\nchain: start at tsc %llu\n", __builtin_ia32_rdtsc());
+	write_serial(line);
+}
+
 static void lock_vmx_if_asked(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume)
 {
 	EFI_FILE_PROTOCOL *file;
@@ -117,5 +129,6 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	next->LoadOptions = options;
 	next->LoadOptionsSize = sizeof(options);
 	lock_vmx_if_asked(system, self->DeviceHandle);
+	print_tsc();
 	return system->BootServices->StartImage(handle, NULL, NULL);
 }

@@ -8,10 +8,8 @@
 #include <stdint.h>
 
 #include "lib/format.h"
+#include "tools/efi/serial.h"
 
-#define COM1			0x3f8
-#define COM_LINE_STATUS		5
-#define COM_TRANSMIT_EMPTY	0x20
 #define CPUID_1_ECX_VMX		(1U << 5)
 #define CPUID_7_1_EAX_FRED	(1U << 17)
 #define MSR_FEATURE_CONTROL	0x3a
@@ -24,20 +22,6 @@
 #define PROCBASED2_UNRESTRICTED (1U << 7)
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
-
-static void write_serial(const char *text)
-{
-	for (; *text; text++) {
-		uint8_t status = 0;
-
-		do {
-			asm volatile("inb %w1, %b0"
-				     : "=a"(status)
-				     : "d"((uint16_t)(COM1 + COM_LINE_STATUS)));
-		} while (!(status & COM_TRANSMIT_EMPTY));
-		asm volatile("outb %b0, %w1" : : "a"(*text), "d"((uint16_t)COM1));
-	}
-}
 
 struct cpuid {
 	uint32_t eax, ebx, ecx, edx;
