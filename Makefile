@@ -206,7 +206,7 @@ usb: build/manfred.img
 	@tools/mkusb.sh $< '$(DEV)'
 
 .PHONY: run-kvm
-run-kvm: build/manfred.img
+run-kvm: build/manfred.img | build/.setup-test
 	@tools/run-kvm.sh $<
 
 .PHONY: bench

@@ -28,6 +28,8 @@ VGA_FIRMWARE = PLATFORM / "usr/share/bochs/VGABIOS-lgpl-latest"
 FIRMWARE_BASE = 0xFFC00000
 
 END_LINE = re.compile(r"manfred: end status=(ok|failed) reason=(\S+) exits=(\d+)")
+# Firmware colours and clears its screen on the serial line, too.
+ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-9;=?]*[A-Za-z]|[()][A-Z0-9])")
 PROBE_LINE = re.compile(r"probe: (.*) end")
 # After the last line a machine powers off, or resets: let that be seen.
 GRACE_SECONDS = 2.0
@@ -40,6 +42,11 @@ PLAIN_MODEL = "corei7_icelake_u"
 IPS = 100_000_000
 # 2026-01-01: the emulated clock starts at the same time in every run.
 TIME0 = 1767225600
+
+
+def plain(log):
+    """The text of a log's bytes, without what only terminals understand."""
+    return ESCAPE_SEQUENCE.sub("", log.decode("utf-8", "replace").replace("\r", ""))
 
 
 class EmulatorError(Exception):
@@ -239,7 +246,7 @@ class Qemu:
 def run(emulator, image, machine, timeout, folder, until=END_LINE, grace=GRACE_SECONDS, echo=None):
     """Runs `image` until a line matches `until` (and `grace` more seconds have
     passed), the emulator ends, or `timeout` seconds are over. `echo` is called
-    with each piece of the log as it comes. The log is left in serial.log."""
+    with the log's lines as they come. The log is left in serial.log."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -256,8 +263,7 @@ def run(emulator, image, machine, timeout, folder, until=END_LINE, grace=GRACE_S
             os.close(reader)
             pathlib.Path(f"{image}.lock").unlink(missing_ok=True)
     (folder / "serial.log").write_bytes(log)
-    text = log.decode("utf-8", "replace").replace("\r", "")
-    return Result(text, timed_out, time.monotonic() - started, emulator.complaints(folder))
+    return Result(plain(log), timed_out, time.monotonic() - started, emulator.complaints(folder))
 
 
 def _follow(process, reader, deadline, until, grace, echo):
@@ -271,20 +277,19 @@ def _follow(process, reader, deadline, until, grace, echo):
         # A short wait at most, since only polling tells that the emulator is gone.
         ready, _, _ = select.select([reader], [], [], min(0.25, deadline - time.monotonic()))
         if ready:
-            piece = os.read(reader, 65536)
-            log += piece
-            if echo:
-                echo(piece)
+            log += os.read(reader, 65536)
         elif gone:
             return bytes(log), False
         else:
             gone = process.poll() is not None
         end = log.rfind(b"\n") + 1
-        if not seen and end > scanned:
-            # Line by line, and only whole lines.
-            seen = until.search(log[scanned:end].decode("utf-8", "replace")) is not None
+        if end > scanned:
+            lines = plain(log[scanned:end])
             scanned = end
-            if seen:
+            if echo:
+                echo(lines)
+            if not seen and until.search(lines):
+                seen = True
                 deadline = min(deadline, time.monotonic() + grace)
     return bytes(log), not seen
 

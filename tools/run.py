@@ -76,9 +76,8 @@ def make_image(image):
     boot.manfred_image(image, config, files, data_partition=True)
 
 
-def echo(piece):
-    sys.stdout.buffer.write(piece)
-    sys.stdout.buffer.flush()
+def echo(lines):
+    print(lines, end="", flush=True)
 
 
 def run():
