@@ -117,7 +117,7 @@ const char *bzimage_parse(const void *file, size_t size, struct bzimage *image)
 		.relocatable = header.relocatable_kernel != 0,
 	};
 	if (image->header_end < BZIMAGE_HEADER + sizeof(header) ||
-	    image->header_end > BZIMAGE_HEADER_END || image->header_end > size)
+	    image->header_end > BZIMAGE_HEADER_END)
 		return "the kernel's setup header has a wrong length";
 	return check_sizes(&header, size, image);
 }

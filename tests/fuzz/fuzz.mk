@@ -22,10 +22,18 @@ fuzz: $(FUZZ_PROGRAMS)
 	done
 	@echo "fuzz: $(words $(FUZZ_PROGRAMS)) parsers, no findings"
 
-build/fuzz/long/%: tests/fuzz/fuzz_%.c $(LIB_SOURCES) | build/.setup-check
+FUZZ_LONG = clang $(filter-out -MMD -MP,$(COMMON_CFLAGS)) -O1 -fno-sanitize-recover=all
+
+build/fuzz/long/lib/%.o: lib/%.c $(wildcard lib/*.h) | build/.setup-check
 	@mkdir -p $(@D)
-	$(Q)clang $(filter-out -MMD -MP,$(COMMON_CFLAGS)) -O1 -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all $< $(filter lib/%.c,$^) -o $@
+	$(Q)$(FUZZ_LONG) -fsanitize=fuzzer-no-link,address,undefined -c $< -o $@
+
+build/fuzz/long/lib.a: $(LIB_SOURCES:lib/%.c=build/fuzz/long/lib/%.o)
+	@rm -f $@
+	$(Q)$(AR) rcsD $@ $^
+
+build/fuzz/long/%: tests/fuzz/fuzz_%.c build/fuzz/long/lib.a
+	$(Q)$(FUZZ_LONG) -fsanitize=fuzzer,address,undefined $^ -o $@
 
 .PHONY: fuzz-long
 fuzz-long: $(FUZZ_NAMES:%=build/fuzz/long/%) $(FUZZ_PROGRAMS)

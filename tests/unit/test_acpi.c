@@ -246,6 +246,13 @@ TEST(refuses_damaged_madt_entries)
 		fix(ACPI_AT_MADT);
 		assert_false(acpi_read_machine(&acpi, &machine));
 	}
+	/* Taken for what it says, an entry of one byte would be followed by a sound one. */
+	set_up(NULL);
+	acpi = (struct acpi){ ACPI_AT_XSDT, 8 };
+	put_8(memory, last + 1, 1);
+	put_8(memory, last + 2, 9);
+	fix(ACPI_AT_MADT);
+	assert_false(acpi_read_machine(&acpi, &machine));
 	/* A processor's entry that is too short for its fields is no processor. */
 	set_up(NULL);
 	acpi = (struct acpi){ ACPI_AT_XSDT, 8 };

@@ -76,6 +76,7 @@ TEST(survives_bad_input)
 	const char *volatile null = NULL;
 	const char *volatile unknown = "a %q b";
 	const char *volatile unfinished = "a %";
+	const char *volatile left_and_zeroes = "%-05d|";
 
 	format_string(buffer, sizeof(buffer), "%s", null);
 	assert_string_equal(buffer, "(null)");
@@ -86,6 +87,8 @@ TEST(survives_bad_input)
 	assert_string_equal(buffer, unknown);
 	format_string(buffer, sizeof(buffer), unfinished);
 	assert_string_equal(buffer, unfinished);
+	format_string(buffer, sizeof(buffer), left_and_zeroes, -5);
+	assert_string_equal(buffer, "-5   |");
 #pragma GCC diagnostic pop
 }
 

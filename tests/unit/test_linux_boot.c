@@ -217,6 +217,24 @@ TEST(says_what_does_not_fit)
 	assert_null(linux_plan_make(&plan, &map, &image, &kernel, &initrd, 2047));
 }
 
+/* RAM for the kernel, then the low pages, then the initrd, to the last page. */
+TEST(fills_memory_to_the_last_page)
+{
+	const uint64_t rest = 8 * MIB - 8 * PAGE_SIZE;
+
+	memset(&map, 0, sizeof(map));
+	memmap_set(&map, 16 * MIB, 16 * MIB, MEMORY_RAM);
+	initrd = (struct boot_file){ 0x200000000ULL, rest };
+	assert_null(plan_error());
+	assert_int_equal(plan.kernel, 16 * MIB);
+	assert_int_equal(plan.params, 24 * MIB);
+	assert_int_equal(plan.cmdline, 24 * MIB + 7 * PAGE_SIZE);
+	assert_int_equal(plan.initrd, 24 * MIB + 8 * PAGE_SIZE);
+	initrd.size = rest + 1;
+	assert_string_equal(plan_error(),
+			    "initrd of 8 MiB does not fit into 16 MiB of guest memory");
+}
+
 static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 {
 	return a < b + b_size && b < a + a_size;
@@ -359,6 +377,7 @@ int main(void)
 		cmocka_unit_test_setup(moves_the_initrd, set_up),
 		cmocka_unit_test_setup(plans_without_initrd, set_up),
 		cmocka_unit_test_setup(says_what_does_not_fit, set_up),
+		cmocka_unit_test_setup(fills_memory_to_the_last_page, set_up),
 		cmocka_unit_test_setup(random_plans_never_overlap, set_up),
 		cmocka_unit_test_setup(fills_the_zero_page, set_up),
 		cmocka_unit_test_setup(zero_page_without_screen_or_rsdp, set_up),

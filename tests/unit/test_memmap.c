@@ -149,6 +149,16 @@ TEST(limits_ram)
 	      { 0x600000, 0x100000, MEMORY_RESERVED, 0 });
 }
 
+/* RAM that becomes part of the range before it must not hide the next. */
+TEST(limits_ram_behind_reserved)
+{
+	assert_true(memmap_set(&map, 0, 0x1000, MEMORY_RESERVED));
+	assert_true(memmap_set(&map, 0x1000, 0x1000, MEMORY_RAM));
+	assert_true(memmap_set(&map, 0x3000, 0x1000, MEMORY_RAM));
+	assert_true(memmap_limit_ram(&map, 0));
+	CHECK({ 0, 0x2000, MEMORY_RESERVED, 0 }, { 0x3000, 0x1000, MEMORY_RESERVED, 0 });
+}
+
 TEST(knows_what_is_ram)
 {
 	assert_true(memmap_set(&map, 0x1000, 0x2000, MEMORY_RAM));
@@ -190,6 +200,12 @@ TEST(finds_places)
 	assert_false(memmap_find_lowest(&map, 0x1000, 0x100000, 0, UINT64_MAX, &base));
 	assert_false(memmap_find_lowest(&map, 0x1000, 1, 0x2000, 0x1000, &base));
 	assert_int_equal(base, 0x10000);
+
+	/* Rounded up, the start would wrap to 0. */
+	memset(&map, 0, sizeof(map));
+	assert_true(memmap_set(&map, UINT64_MAX - 0x2fff, 0x2000, MEMORY_RAM));
+	assert_false(memmap_find_lowest(&map, 0x1000, 0x100000, 0, UINT64_MAX, &base));
+	assert_false(memmap_find_highest(&map, 0x1000, 0x100000, 0, UINT64_MAX, &base));
 }
 
 TEST(names_types)
@@ -210,6 +226,7 @@ int main(void)
 		cmocka_unit_test_setup(full_map_stays_as_it_is, set_up),
 		cmocka_unit_test_setup(random_sets_agree_with_an_array, set_up),
 		cmocka_unit_test_setup(limits_ram, set_up),
+		cmocka_unit_test_setup(limits_ram_behind_reserved, set_up),
 		cmocka_unit_test_setup(knows_what_is_ram, set_up),
 		cmocka_unit_test_setup(finds_places, set_up),
 		cmocka_unit_test(names_types),

@@ -56,6 +56,31 @@ static uint64_t *table(uint64_t physical)
 	return (uint64_t *)(uintptr_t)(physical + pool.virtual_offset);
 }
 
+/* Walk all leaves under a table; checks W^X and counts the uncached ones. */
+static unsigned int check_leaves(uint64_t physical, unsigned int level, unsigned int *uncached)
+{
+	unsigned int leaves = 0;
+
+	for (unsigned int i = 0; i < 512; i++) {
+		const uint64_t entry = table(physical)[i];
+
+		if (!(entry & 1))
+			continue;
+		if (level > 1 && !(entry & ENTRY_LARGE)) {
+			leaves += check_leaves(entry & ENTRY_ADDRESS, level - 1, uncached);
+			continue;
+		}
+		/* In a 4 KiB entry this bit chooses another PAT entry. */
+		assert_false(level == 1 && (entry & ENTRY_LARGE));
+		assert_false((entry & ENTRY_WRITE) && !(entry & ENTRY_NO_EXECUTE));
+		assert_true((entry & ENTRY_CACHE) == 0 || (entry & ENTRY_CACHE) == ENTRY_CACHE);
+		if (entry & ENTRY_CACHE)
+			(*uncached)++;
+		leaves++;
+	}
+	return leaves;
+}
+
 TEST(pool_gives_zeroed_pages_and_ends)
 {
 	static const uint8_t zeroes[PAGE_SIZE];
@@ -139,6 +164,7 @@ TEST(uses_1g_pages_only_when_told)
 TEST(splits_a_1g_page_down_to_a_hole)
 {
 	const uint64_t hole = 3 * SIZE_2M + 5 * PAGE_SIZE;
+	unsigned int uncached = 0;
 
 	space.pages_1g = true;
 	assert_true(paging_map(&space, 0, 0, 2 * SIZE_1G, PAGE_WRITE, CACHE_UNCACHED));
@@ -150,6 +176,9 @@ TEST(splits_a_1g_page_down_to_a_hole)
 	assert_true(maps(hole + PAGE_SIZE, hole + PAGE_SIZE, PAGE_WRITE));
 	assert_true(maps(SIZE_1G - 1, SIZE_1G - 1, PAGE_WRITE));
 	assert_true(maps(SIZE_1G, SIZE_1G, PAGE_WRITE));
+	/* 1 GiB, 511 times 2 MiB, 511 times 4 KiB: all as uncached as the first was. */
+	assert_int_equal(check_leaves(space.pml4, 4, &uncached), 1 + 511 + 511);
+	assert_int_equal(uncached, 1 + 511 + 511);
 	/* The hole can be filled again, with other rights. */
 	assert_true(paging_map(&space, hole, 0x1000, PAGE_SIZE, PAGE_EXECUTE, CACHE_WRITE_BACK));
 	assert_true(maps(hole, 0x1000, PAGE_EXECUTE));
@@ -178,29 +207,6 @@ TEST(fails_when_the_pool_is_empty)
 	assert_true(paging_map(&space, 0, 0, SIZE_2M, PAGE_READ, CACHE_WRITE_BACK));
 	assert_false(paging_unmap(&space, 0, PAGE_SIZE));
 	assert_true(maps(0, 0, PAGE_READ));
-}
-
-/* Walk all leaves under a table; checks W^X and counts the uncached ones. */
-static unsigned int check_leaves(uint64_t physical, unsigned int level, unsigned int *uncached)
-{
-	unsigned int leaves = 0;
-
-	for (unsigned int i = 0; i < 512; i++) {
-		const uint64_t entry = table(physical)[i];
-
-		if (!(entry & 1))
-			continue;
-		if (level > 1 && !(entry & ENTRY_LARGE)) {
-			leaves += check_leaves(entry & ENTRY_ADDRESS, level - 1, uncached);
-			continue;
-		}
-		assert_false((entry & ENTRY_WRITE) && !(entry & ENTRY_NO_EXECUTE));
-		assert_true((entry & ENTRY_CACHE) == 0 || (entry & ENTRY_CACHE) == ENTRY_CACHE);
-		if (entry & ENTRY_CACHE)
-			(*uncached)++;
-		leaves++;
-	}
-	return leaves;
 }
 
 /* Random maps and unmaps in 64 pages around a 2 MiB border, against a plain array. */
