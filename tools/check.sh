@@ -31,6 +31,7 @@ spdx() { # every source has its licence in the first lines
 
 # shellcheck disable=SC2086 # lists of words
 {
+	run clang make -s CC=clang syntax
 	run clang-format clang-format --dry-run -Werror $c_sources
 	run cppcheck cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -I. \
 		--enable=warning,portability --suppress=missingIncludeSystem \

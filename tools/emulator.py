@@ -182,21 +182,22 @@ class Bochs:
         model = machine.model or self.default_model
         state = self.binary.stat()
         key = f"{self.binary.resolve()} {state.st_size} {state.st_mtime_ns} {model}"
-        folder = BUILD / "probe" / hashlib.sha256(key.encode()).hexdigest()[:16]
-        answer = folder / "answer.json"
+        answers = BUILD / "probe"
+        answer = answers / (hashlib.sha256(key.encode()).hexdigest()[:16] + ".json")
         if answer.exists():
             return json.loads(answer.read_text("ascii"))
-        image = folder / "probe.img"
-        mkimage.make_image(image, {"EFI/BOOT/BOOTX64.EFI": BUILD / "tools/probe.efi"})
-        result = run(self, image, Machine(model=model), PROBE_SECONDS, folder, PROBE_LINE, 0)
+        answers.mkdir(parents=True, exist_ok=True)
+        # A folder of its own: several may probe at once, with the same answer.
+        with tempfile.TemporaryDirectory(dir=answers) as folder:
+            image = pathlib.Path(folder, "probe.img")
+            mkimage.make_image(image, {"EFI/BOOT/BOOTX64.EFI": BUILD / "tools/probe.efi"})
+            result = run(self, image, Machine(model=model), PROBE_SECONDS, folder, PROBE_LINE, 0)
         found = PROBE_LINE.search(result.log)
         if not found:
-            raise EmulatorError(
-                f"{self.binary} does not reach a UEFI application (see {folder}/bochs.log)"
-            )
-        facts = {key: int(value) for key, value in (f.split("=") for f in found[1].split())}
+            complaint = (result.emulator_log.strip() or "it says nothing").splitlines()[-1]
+            raise EmulatorError(f"{self.binary} does not reach a UEFI application: {complaint}")
+        facts = {name: int(value) for name, value in (f.split("=") for f in found[1].split())}
         answer.write_text(json.dumps(facts), "ascii")
-        image.unlink()
         return facts
 
     def require(self, machine):

@@ -32,6 +32,7 @@ newest_kernel() { # the newest version that has an image and modules
 }
 
 if cmp -s tools/versions $platform/versions; then
+	touch $platform/versions # newer than this script: nothing to make anew
 	exit 0
 fi
 
