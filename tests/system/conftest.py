@@ -33,6 +33,10 @@ class Boot:
         assert found, f"no line matches {pattern!r}; {self._tail()}"
         return found
 
+    def says(self, pattern):
+        """As find, in a line of Manfred's own (the VMM's begin with the time)."""
+        return self.find(rf"^(?:\[ *\d+\] )?manfred: .*{pattern}")
+
     def lacks(self, pattern):
         found = re.search(pattern, self.result.log, re.MULTILINE)
         assert not found, f"{found[0]!r} is in the log; {self._tail()}"

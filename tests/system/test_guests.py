@@ -45,13 +45,13 @@ class TestMultiboot:
     @pytest.fixture(scope="class")
     def vmm_address(self, log):
         """Where the VMM lies; the same in each boot of one machine."""
-        return log.find(r"^manfred: .*VMM at 0x([0-9a-f]+)")[1].lstrip("0")
+        return log.says(r"VMM at 0x([0-9a-f]+)")[1].lstrip("0")
 
     def test_vmm_memory_is_out_of_reach(self, manfred, vmm_address):
         config = {"guest": "multiboot", "kernel": r"\kernel", "cmdline": f"a{vmm_address}"}
         log = manfred(config, {"kernel": MULTIBOOT})
         log.lacks(r"the read came back")
-        log.find(r"^manfred: .*VMM")
+        log.says(r"VMM")
         log.ends("failed")
 
 
@@ -62,7 +62,7 @@ class TestTripleFault:
         return manfred(config, {"kernel": MULTIBOOT})
 
     def test_says_so(self, log):
-        log.find(r"^manfred: .*triple fault")
+        log.says(r"triple fault")
         log.ends("failed")
 
 
@@ -83,12 +83,12 @@ class TestBadKernels:
     @pytest.mark.parametrize("damage", ("magic", "truncated", "header-only"))
     def test_linux(self, manfred, damage):
         log = manfred({"guest": "linux", "kernel": r"\k"}, {"k": damaged_kernel(damage)})
-        log.find(r"^manfred: .*kernel")
+        log.says(r"kernel")
         log.ends("failed")
 
     def test_multiboot(self, manfred):
         log = manfred({"guest": "multiboot", "kernel": r"\k"}, {"k": b"no ELF file" * 1000})
-        log.find(r"^manfred: .*[Mm]ultiboot")
+        log.says(r"[Mm]ultiboot")
         log.ends("failed")
 
 
@@ -106,14 +106,14 @@ class TestDeliberateDamage:
     )
     def test_is_reported(self, manfred, damage, line):
         log = manfred({"guest": "selftest", "debug": damage})
-        log.find(rf"^manfred: .*({line})")
+        log.says(rf"({line})")
         log.ends("failed")
 
 
 class TestVmxLockedOff:
     def test_says_so(self, manfred):
         log = manfred({"guest": "selftest"}, locked=True)
-        log.find(r"^manfred: VMX is locked off by firmware: enable .* in the firmware setup")
+        log.says(r"VMX is locked off by firmware: enable .* in the firmware setup")
         log.ends("failed", "vmx-locked")
 
 
@@ -128,5 +128,5 @@ class TestSmallMachine:
 
     def test_linux(self, linux):
         log = linux(machine=self.MACHINE)
-        log.find(r"^manfred: .*MiB")
+        log.says(r"MiB")
         log.ends("failed")

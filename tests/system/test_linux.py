@@ -74,5 +74,5 @@ class TestLinuxInitrdTooLarge:
         return linux(initrd=initrd, memory="64M", machine=emulator.Machine(memory=256))
 
     def test_says_so(self, log):
-        log.find(r"^manfred: .*initrd of 40 MiB")
+        log.says(r"initrd of 40 MiB")
         log.ends("failed")
