@@ -70,8 +70,10 @@ if [ "$(id -u)" -ne 0 ]; then
 	as_root=sudo
 fi
 
-export DEBIAN_FRONTEND=noninteractive
-# The lists may be old, or absent in a fresh container: refresh them once.
-$as_root apt-get update -qq
+# The lists may be old, or absent in a fresh container. Somebody's broken source
+# among them need not matter.
+$as_root apt-get update -qq || echo "setup: apt-get update failed; trying with the lists that are here"
 # shellcheck disable=SC2086 # a list of words
-$as_root apt-get install -y -qq --no-install-recommends $missing </dev/null
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	-o Dpkg::Use-Pty=0 $missing </dev/null >/dev/null
+echo "setup: done"
