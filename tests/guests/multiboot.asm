@@ -45,9 +45,9 @@ header:
 	dd entry			; entry_addr
 
 entry:
+	mov esp, stack_top
 	cmp eax, BOOT_MAGIC
 	jne bad
-	mov esp, stack_top
 	mov ebp, ebx			; the information
 	mov eax, cr0
 	and eax, CR0_PE | CR0_PG
@@ -60,7 +60,7 @@ entry:
 	cmp dword [ebp + INFO_MMAP_LENGTH], 0
 	je bad
 
-	; Some loaders put the kernel's name before the command line proper.
+	; Manfred hands on the text of manfred.cfg, without the kernel's name before it.
 	mov esi, [ebp + INFO_CMDLINE]
 	cmp byte [esi], 'h'
 	je hello
@@ -97,7 +97,8 @@ hello:
 end:					; EBX: 0 is well
 	mov eax, HYPERCALL_END
 	vmcall
-	jmp bad				; it does not come back
+	cli				; it does not come back
+	hlt
 
 triple_fault:
 	lidt [no_idt]
