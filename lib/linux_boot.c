@@ -107,8 +107,9 @@ const char *linux_plan_make(struct linux_plan *plan, const struct memmap *map,
 /* Size and position of a colour, of its bits' mask. */
 static void set_colour(uint8_t *size, uint8_t *position, uint32_t mask)
 {
-	*size = (uint8_t)__builtin_popcount(mask);
+	/* Of one run of bits: the distance of its ends. */
 	*position = (uint8_t)(mask == 0 ? 0 : __builtin_ctz(mask));
+	*size = (uint8_t)(mask == 0 ? 0 : 32 - __builtin_clz(mask) - *position);
 }
 
 /* A frame buffer of 32 bits a pixel, in the order that its format says. */

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The local APIC, in xAPIC or x2APIC mode as the firmware or the guest left it. Keeps no state:
+ * a pass-through guest uses the same APIC.
+ */
+#include "vmm/apic.h"
+
+#include <stdbool.h>
+
+#include "lib/layout.h"
+#include "lib/x86/msr.h"
+#include "vmm/memory.h"
+#include "vmm/x86.h"
+
+/* Register offsets in the xAPIC page; an x2APIC MSR is 0x800 + offset / 16 (SDM 3A, table 11-6). */
+#define APIC_EOI      0x0b0
+#define APIC_SPURIOUS 0x0f0
+#define APIC_ICR_LOW  0x300
+
+#define SPURIOUS_APIC_ENABLE (1U << 8)
+#define ICR_SELF	     (1U << 18)
+#define ICR_ASSERT	     (1U << 14)
+
+static void apic_write(uint32_t offset, uint32_t value)
+{
+	const uint64_t base = rdmsr(MSR_IA32_APIC_BASE);
+
+	if (base & APIC_BASE_X2APIC) {
+		wrmsr(MSR_IA32_X2APIC_FIRST + offset / 16, value);
+	} else {
+		volatile uint8_t *const page = mmio_map(base & APIC_BASE_ADDRESS_MASK, PAGE_SIZE);
+
+		*(volatile uint32_t *)(page + offset) = value;
+	}
+}
+
+void apic_end_of_interrupt(void)
+{
+	apic_write(APIC_EOI, 0);
+}
+
+void apic_send_self(uint8_t vector)
+{
+	/* Firmware may have left the APIC software-disabled: it would drop the interrupt. */
+	apic_write(APIC_SPURIOUS, SPURIOUS_APIC_ENABLE | 0xff);
+	apic_write(APIC_ICR_LOW, ICR_SELF | ICR_ASSERT | vector);
+}

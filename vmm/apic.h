@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The local APIC of this processor, as far as the VMM itself needs it. */
+#ifndef VMM_APIC_H
+#define VMM_APIC_H
+
+#include <stdint.h>
+
+/* For interrupts that the VMM took itself from the APIC. */
+void apic_end_of_interrupt(void);
+
+/* Send this processor an interrupt. vector >= 16. */
+void apic_send_self(uint8_t vector);
+
+#endif

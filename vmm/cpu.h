@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One logical processor: its descriptor tables, its stacks, what runs on it.
+ * GS base points to struct cpu while the VMM runs.
+ */
+#ifndef VMM_CPU_H
+#define VMM_CPU_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct vcpu;
+
+#define SELECTOR_CODE 0x08
+#define SELECTOR_DATA 0x10
+#define SELECTOR_TSS  0x18
+
+#define GDT_CODE64 0x00af9b000000ffffULL /* flat, long mode, DPL 0 */
+#define GDT_DATA   0x00cf93000000ffffULL /* flat, writable, DPL 0 */
+
+struct tss64 {
+	uint32_t reserved0;
+	uint64_t rsp[3];
+	uint64_t reserved1;
+	uint64_t ist[7]; /* ist[0] is IST1 */
+	uint64_t reserved2;
+	uint16_t reserved3;
+	uint16_t io_bitmap;
+} __attribute__((packed));
+_Static_assert(sizeof(struct tss64) == 104, "SDM 3A, figure 8-11");
+
+struct cpu {
+	struct cpu *self;  /* at gs:0 */
+	struct vcpu *vcpu; /* current on this processor; NULL before the first entry */
+	uint32_t id;
+	void *vmxon_region;
+	uint64_t gdt[5]; /* null, code, data, TSS (two slots) */
+	struct tss64 tss;
+};
+
+/* Interrupt stack table: an entry for what must not find a stack that is broken or in use. */
+enum ist { IST_NONE, IST_NMI, IST_DOUBLE_FAULT, IST_MACHINE_CHECK, IST_FAULT, IST_COUNT };
+
+static inline struct cpu *cpu_current(void)
+{
+	struct cpu *cpu;
+
+	asm("mov %%gs:0, %0" : "=r"(cpu));
+	return cpu;
+}
+
+/* Set up this processor: GDT, TSS, IDT, GS base, CR0, CR4, EFER as the VMM wants them. */
+void cpu_init(uint32_t id);
+
+/* Bytes of memory that one processor takes, vcpu not counted. */
+size_t cpu_memory_size(void);
+
+#endif

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Owns the last line of every boot. */
+#include "vmm/end.h"
+
+#include <stdbool.h>
+
+#include "vmm/cpu.h"
+#include "vmm/exit.h"
+#include "vmm/io.h"
+#include "vmm/log.h"
+#include "vmm/machine.h"
+#include "vmm/vcpu.h"
+#include "vmm/x86.h"
+
+static enum at_end at_end;
+
+void end_init(const struct boot_info *boot)
+{
+	at_end = boot->config.at_end;
+}
+
+static void stop(void) __attribute__((noreturn));
+static void stop(void)
+{
+	asm volatile("cli");
+	for (;;)
+		hlt();
+}
+
+static void end(enum end_status status, const char *reason, enum at_end action)
+	__attribute__((noreturn));
+static void end(enum end_status status, const char *reason, enum at_end action)
+{
+	const struct vcpu *const vcpu = cpu_current() ? cpu_current()->vcpu : NULL;
+
+	if (vcpu)
+		exit_statistics_print(vcpu);
+	log_error("end status=%s reason=%s exits=%llu", status == END_OK ? "ok" : "failed", reason,
+		  vcpu ? (unsigned long long)exit_count(vcpu) : 0ULL);
+	vmx_disable();
+	if (action == AT_END_POWEROFF)
+		io_power_off();
+	else if (action == AT_END_REBOOT)
+		io_reset();
+	stop();
+}
+
+void machine_end(enum end_status status, const char *reason)
+{
+	end(status, reason, at_end == AT_END_GUEST ? AT_END_HALT : at_end);
+}
+
+void machine_end_as_guest_wished(enum end_wish wish, const char *reason)
+{
+	enum at_end action = at_end;
+
+	if (action == AT_END_GUEST)
+		action = wish == END_WISH_REBOOT ? AT_END_REBOOT : AT_END_POWEROFF;
+	end(END_OK, reason, action);
+}

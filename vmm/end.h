@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Every boot ends here, with one machine-readable line. */
+#ifndef VMM_END_H
+#define VMM_END_H
+
+#include "lib/boot_info.h"
+
+enum end_status { END_OK, END_FAILED };
+
+/* How the guest left, where manfred.cfg has no at_end. */
+enum end_wish { END_WISH_NONE, END_WISH_POWEROFF, END_WISH_REBOOT };
+
+void end_init(const struct boot_info *boot);
+
+/*
+ * Print statistics and "manfred: end status=... reason=... exits=N", then power
+ * off, reboot or halt, as manfred.cfg says. reason: words with dashes.
+ */
+void machine_end(enum end_status status, const char *reason) __attribute__((noreturn));
+void machine_end_as_guest_wished(enum end_wish wish, const char *reason) __attribute__((noreturn));
+
+#endif

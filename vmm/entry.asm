@@ -1,0 +1,116 @@
+; SPDX-License-Identifier: BSD-2-Clause
+;
+; The way into the VMM from the loader, and the way between VMM and guest.
+
+bits 64
+default rel
+
+%include "offsets.inc"
+
+extern boot_stack_top
+extern vmm_main
+extern vcpu_entry_failed
+extern vcpu_handle_exit
+extern vcpu_handle_exit_traced
+extern vcpu_prepare_entry
+
+global vmm_entry
+global vcpu_launch
+global vmexit_entry
+global vmexit_entry_traced
+global vcpu_resume_begin
+global vcpu_resume_end
+
+; struct guest_regs, from its end down: RAX comes to lie at the lowest address.
+%macro push_guest_regs 0
+	push r15
+	push r14
+	push r13
+	push r12
+	push r11
+	push r10
+	push r9
+	push r8
+	push rdi
+	push rsi
+	push rbp
+	push rbx
+	push rdx
+	push rcx
+	push rax
+%endmacro
+
+%macro pop_guest_regs 0
+	pop rax
+	pop rcx
+	pop rdx
+	pop rbx
+	pop rbp
+	pop rsi
+	pop rdi
+	pop r8
+	pop r9
+	pop r10
+	pop r11
+	pop r12
+	pop r13
+	pop r14
+	pop r15
+%endmacro
+
+section .text.entry
+
+; RDI: struct boot_info. Interrupts are off, the page tables are the VMM's.
+vmm_entry:
+	mov rsp, boot_stack_top
+	xor ebp, ebp			; where backtraces end
+	call vmm_main
+	ud2
+
+section .text
+
+; void vcpu_launch(struct vcpu *): the first entry of a VMCS.
+vcpu_launch:
+	mov rsp, rdi
+	pop_guest_regs
+	vmlaunch
+	jmp entry_failed
+
+; HOST_RIP. HOST_RSP is the end of vcpu->regs, which is the start of the struct.
+align 16
+vmexit_entry:
+	push_guest_regs
+	mov rdi, rsp
+	xor ebp, ebp
+	call vcpu_handle_exit
+
+; An NMI between the test of vcpu->work and VMRESUME would wait for the next exit, which may never
+; come. trap.c sends an NMI that hits this range back to its start: the registers are still in
+; memory, for the NMI has a stack of its own.
+vcpu_resume_begin:
+	cmp dword [rsp + VCPU_WORK], 0
+	je .enter
+.work:
+	mov rdi, rsp
+	call vcpu_prepare_entry
+	test dword [rsp + VCPU_WORK], WORK_NMI_ARRIVED
+	jnz .work
+.enter:
+	pop_guest_regs
+	vmresume
+vcpu_resume_end:
+
+entry_failed:
+	push_guest_regs
+	mov rdi, rsp
+	xor ebp, ebp
+	call vcpu_entry_failed
+	ud2
+
+align 16
+vmexit_entry_traced:
+	push_guest_regs
+	mov rdi, rsp
+	xor ebp, ebp
+	call vcpu_handle_exit_traced
+	jmp vcpu_resume_begin

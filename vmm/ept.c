@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Owns the EPT entries of every VM. The VMM's region never gets one. */
+#include "vmm/ept.h"
+
+#include <stddef.h>
+
+#include "lib/layout.h"
+#include "vmm/log.h"
+#include "vmm/machine.h"
+#include "vmm/memory.h"
+#include "vmm/vcpu.h"
+
+#define ENTRIES	       512
+#define LEVEL_4K       0
+#define LEVEL_2M       1
+#define LEVEL_1G       2
+#define LEVEL_PML4     3
+#define PAGE_SHIFT     12
+#define BITS_PER_LEVEL 9
+
+static uint64_t level_size(int level)
+{
+	return 1ULL << (PAGE_SHIFT + BITS_PER_LEVEL * level);
+}
+
+static void invept_all(void)
+{
+	const struct {
+		uint64_t eptp, reserved;
+	} descriptor = { 0 };
+	bool failed;
+
+	asm volatile("invept %1, %2"
+		     : "=@ccbe"(failed)
+		     : "m"(descriptor), "r"((uint64_t)INVEPT_ALL)
+		     : "memory");
+	if (failed)
+		panic("invept", "INVEPT failed: this processor promised it");
+}
+
+/* A table of smaller pages that map the same as one large page does. */
+static uint64_t *split(uint64_t large, int level)
+{
+	const uint64_t size = level_size(level - 1);
+	const uint64_t leaf = level - 1 == LEVEL_4K ? large & ~EPT_LARGE : large;
+	uint64_t *const table = page_alloc();
+
+	for (uint64_t i = 0; i < ENTRIES; i++)
+		table[i] = leaf + i * size;
+	return table;
+}
+
+/* The entry for this address at this level, tables made and large pages split on the way. */
+static uint64_t *entry_at(struct vm *vm, uint64_t address, int level)
+{
+	uint64_t *table = vm->ept;
+
+	for (int l = LEVEL_PML4;; l--) {
+		uint64_t *const entry =
+			&table[address >> (PAGE_SHIFT + BITS_PER_LEVEL * l) & (ENTRIES - 1)];
+
+		if (l == level)
+			return entry;
+		if (*entry == 0)
+			*entry = virt_to_phys(page_alloc()) | EPT_RWX;
+		else if (*entry & EPT_LARGE)
+			*entry = virt_to_phys(split(*entry, l)) | EPT_RWX;
+		table = phys_to_virt(*entry & EPT_ADDRESS_MASK);
+	}
+}
+
+static void map(struct vm *vm, uint64_t guest, uint64_t host, int level, enum mtrr_type type)
+{
+	*entry_at(vm, guest, level) =
+		host | EPT_RWX | EPT_MEMORY_TYPE(type) | (level == LEVEL_4K ? 0 : EPT_LARGE);
+}
+
+static bool overlaps(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
+{
+	return a < b + b_size && b < a + a_size;
+}
+
+/* The largest page at this address that has one memory type, ends by `end`, and spares the VMM. */
+static int largest_level(const struct vm *vm, uint64_t address, uint64_t end, enum mtrr_type *type)
+{
+	uint64_t type_end;
+
+	*type = mtrr_type(&machine.mtrr, address, end, &type_end);
+	for (int level = machine.ept_vpid_cap & EPT_CAP_1G ? LEVEL_1G : LEVEL_2M; level > LEVEL_4K;
+	     level--) {
+		const uint64_t size = level_size(level);
+
+		if (address % size == 0 && address + size <= type_end &&
+		    !overlaps(address, size, vm->boot->vmm_base, VMM_REGION_SIZE))
+			return level;
+	}
+	return LEVEL_4K;
+}
+
+static void map_machine(struct vm *vm, uint64_t start, uint64_t end)
+{
+	uint64_t address = start;
+
+	while (address < end) {
+		enum mtrr_type type;
+		int level;
+
+		if (ept_is_vmm_memory(vm, address)) {
+			address = vm->boot->vmm_base + VMM_REGION_SIZE;
+			continue;
+		}
+		level = largest_level(vm, address, end, &type);
+		map(vm, address, address, level, type);
+		address += level_size(level);
+	}
+}
+
+void ept_create(struct vm *vm)
+{
+	vm->ept = page_alloc();
+	vm->ept_pointer = virt_to_phys(vm->ept) | EPTP_WRITE_BACK | EPTP_WALK_4;
+	if (vm->devices == VM_DEVICES_PASSTHROUGH) {
+		/* RAM and the classic device hole; what lies above is mapped when it is touched. */
+		const uint64_t ram_end = memmap_end(&vm->boot->memmap);
+
+		map_machine(vm, 0, ram_end > 4 * SIZE_1G ? ram_end : 4 * SIZE_1G);
+		return;
+	}
+	for (uint64_t offset = 0; offset < vm->memory.size; offset += SIZE_2M)
+		map(vm, vm->memory.guest_base + offset, vm->memory.host_base + offset, LEVEL_2M,
+		    MTRR_WB);
+}
+
+static bool in_own_memory(const struct vm *vm, uint64_t address)
+{
+	return address - vm->memory.guest_base < vm->memory.size;
+}
+
+bool ept_unmap_page(struct vm *vm, uint64_t guest_physical)
+{
+	if (vm->devices != VM_DEVICES_NONE || !in_own_memory(vm, guest_physical))
+		return false;
+	*entry_at(vm, guest_physical, LEVEL_4K) = 0;
+	invept_all();
+	return true;
+}
+
+bool ept_map_missing(struct vm *vm, uint64_t guest_physical)
+{
+	const uint64_t page = guest_physical & ~PAGE_MASK;
+
+	if (vm->devices == VM_DEVICES_NONE) {
+		if (!in_own_memory(vm, page))
+			return false;
+		map(vm, page, page - vm->memory.guest_base + vm->memory.host_base, LEVEL_4K,
+		    MTRR_WB);
+		return true;
+	}
+	if (ept_is_vmm_memory(vm, page) || page > machine.physical_mask)
+		return false;
+	/* A device above RAM: as much around it as is unmapped and of one kind. */
+	map_machine(vm, page & ~(SIZE_2M - 1), (page & ~(SIZE_2M - 1)) + SIZE_2M);
+	return true;
+}
+
+bool ept_is_vmm_memory(const struct vm *vm, uint64_t guest_physical)
+{
+	return vm->devices == VM_DEVICES_PASSTHROUGH &&
+	       guest_physical - vm->boot->vmm_base < VMM_REGION_SIZE;
+}
+
+void *guest_memory(const struct vm *vm, uint64_t guest_physical, uint64_t size)
+{
+	if (vm->devices == VM_DEVICES_NONE) {
+		const uint64_t offset = guest_physical - vm->memory.guest_base;
+
+		if (offset >= vm->memory.size || size > vm->memory.size - offset)
+			return NULL;
+		return phys_to_virt(vm->memory.host_base + offset);
+	}
+	if (!memmap_is_ram(&vm->memmap, guest_physical, size))
+		return NULL;
+	return phys_to_virt(guest_physical);
+}

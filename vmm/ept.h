@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A VM's extended page tables: what the guest can reach. */
+#ifndef VMM_EPT_H
+#define VMM_EPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vm;
+
+/* Build the tables: the VM's own memory, or the machine without the VMM's region. */
+void ept_create(struct vm *vm);
+
+/* Take one 4 KiB page away until the guest touches it. False when the guest has no memory there. */
+bool ept_unmap_page(struct vm *vm, uint64_t guest_physical);
+
+/*
+ * Map what a violation missed: memory of the guest that is not mapped yet, or a device.
+ * False when the guest has nothing there.
+ */
+bool ept_map_missing(struct vm *vm, uint64_t guest_physical);
+
+/* Does this belong to the VMM? */
+bool ept_is_vmm_memory(const struct vm *vm, uint64_t guest_physical);
+
+/* Where the VMM sees `size` bytes of guest memory; NULL when the guest has no RAM there. */
+void *guest_memory(const struct vm *vm, uint64_t guest_physical, uint64_t size);
+
+#endif

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns the VM-entry interruption fields, the interrupt and NMI windows, and the
+ * guest's CR2 and DR6 where an injected event has to set them: VM entry does not
+ * (SDM 3C, 27.6.1). Nothing else writes these.
+ */
+#include "vmm/event.h"
+
+#include "lib/x86/cpu.h"
+#include "vmm/exit.h"
+#include "vmm/vcpu.h"
+#include "vmm/vmcs.h"
+#include "vmm/x86.h"
+
+/* DR6 bits that are 0 when the condition was met (SDM 3B, 18.2.3): bus lock, RTM. */
+#define DR6_ACTIVE_LOW (1ULL << 11 | 1ULL << 16)
+/* Bits of a #DB's event data that go to DR6: B0-B3, bus lock, BD, BS, RTM. */
+#define DEBUG_CAUSES 0x1680fULL
+
+enum exception_class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOUBLE_FAULT };
+
+struct event event_exception(uint8_t vector)
+{
+	return (struct event){ .type = EVENT_HARDWARE_EXCEPTION, .vector = vector };
+}
+
+struct event event_exception_error(uint8_t vector, uint32_t error_code)
+{
+	return (struct event){ .type = EVENT_HARDWARE_EXCEPTION,
+			       .vector = vector,
+			       .has_error_code = true,
+			       .error_code = error_code };
+}
+
+struct event event_page_fault(uint32_t error_code, uint64_t linear_address)
+{
+	return (struct event){ .type = EVENT_HARDWARE_EXCEPTION,
+			       .vector = VECTOR_PF,
+			       .has_error_code = true,
+			       .error_code = error_code,
+			       .event_data = linear_address };
+}
+
+bool event_has_error_code(uint8_t vector)
+{
+	switch (vector) {
+	case VECTOR_DF:
+	case VECTOR_TS:
+	case VECTOR_NP:
+	case VECTOR_SS:
+	case VECTOR_GP:
+	case VECTOR_PF:
+	case VECTOR_AC:
+	case VECTOR_CP:
+		return true;
+	default:
+		return false;
+	}
+}
+
+uint32_t event_to_info(const struct event *event)
+{
+	return INTERRUPTION_VALID | (uint32_t)event->type << INTERRUPTION_TYPE_SHIFT |
+	       event->vector | (event->has_error_code ? INTERRUPTION_ERROR_CODE_VALID : 0) |
+	       (event->nested ? INTERRUPTION_NESTED : 0);
+}
+
+static bool is_software_event(uint8_t type)
+{
+	return type >= EVENT_SOFTWARE_INTERRUPT;
+}
+
+static enum exception_class exception_class(const struct event *event)
+{
+	if (event->type != EVENT_HARDWARE_EXCEPTION)
+		return CLASS_BENIGN;
+	switch (event->vector) {
+	case VECTOR_DF:
+		return CLASS_DOUBLE_FAULT;
+	case VECTOR_PF:
+	case VECTOR_VE:
+		return CLASS_PAGE_FAULT;
+	case VECTOR_DE:
+	case VECTOR_TS:
+	case VECTOR_NP:
+	case VECTOR_SS:
+	case VECTOR_GP:
+	case VECTOR_CP:
+		return CLASS_CONTRIBUTORY;
+	default:
+		return CLASS_BENIGN;
+	}
+}
+
+enum event_merge_result event_merge(const struct event *first, const struct event *second,
+				    struct event *merged)
+{
+	const enum exception_class a = exception_class(first);
+	const enum exception_class b = exception_class(second);
+
+	if (b == CLASS_BENIGN || a == CLASS_BENIGN ||
+	    (a == CLASS_CONTRIBUTORY && b == CLASS_PAGE_FAULT)) {
+		*merged = *second;
+		return MERGE_SECOND;
+	}
+	if (a == CLASS_DOUBLE_FAULT)
+		return MERGE_TRIPLE_FAULT;
+	*merged = event_exception_error(VECTOR_DF, 0);
+	return MERGE_DOUBLE_FAULT;
+}
+
+/* What becomes of an event whose delivery met an exception that is delivered instead. */
+static void keep_for_later(struct vcpu *vcpu, const struct event *event)
+{
+	/*
+	 * Interrupts and NMIs were taken from their source and would be lost. Exceptions and
+	 * software events come again: RIP still points to the instruction that raised them.
+	 */
+	if (event->type == EVENT_EXTERNAL_INTERRUPT)
+		event_queue_interrupt(vcpu, event->vector);
+	else if (event->type == EVENT_NMI)
+		event_queue_nmi(vcpu);
+}
+
+void event_queue(struct vcpu *vcpu, struct event event)
+{
+	if (vcpu->work & WORK_EVENT) {
+		const struct event first = vcpu->event;
+
+		switch (event_merge(&first, &event, &vcpu->event)) {
+		case MERGE_SECOND:
+			keep_for_later(vcpu, &first);
+			vcpu->event.nested = (vmcs_read(VMCS_GUEST_CR4) & CR4_FRED) != 0;
+			break;
+		case MERGE_DOUBLE_FAULT:
+			break;
+		case MERGE_TRIPLE_FAULT:
+			guest_triple_fault(vcpu);
+		}
+		return;
+	}
+	vcpu->event = event;
+	vcpu_set_work(vcpu, WORK_EVENT);
+}
+
+void event_queue_nmi(struct vcpu *vcpu)
+{
+	vcpu_set_work(vcpu, WORK_NMI);
+}
+
+void event_queue_interrupt(struct vcpu *vcpu, uint8_t vector)
+{
+	vcpu->pending_interrupts[vector / 64] |= 1ULL << vector % 64;
+	vcpu_set_work(vcpu, WORK_INTERRUPT);
+}
+
+void event_complete_interrupted(struct vcpu *vcpu)
+{
+	const uint32_t info = vmcs_read32(VMCS_IDT_VECTORING_INFO);
+	struct event event = { 0 };
+
+	if (!(info & INTERRUPTION_VALID))
+		return;
+	event.type = (uint8_t)INTERRUPTION_TYPE(info);
+	event.vector = INTERRUPTION_VECTOR(info);
+	event.nested = (info & INTERRUPTION_NESTED) != 0;
+	if (info & INTERRUPTION_ERROR_CODE_VALID) {
+		event.has_error_code = true;
+		event.error_code = vmcs_read32(VMCS_IDT_VECTORING_ERROR_CODE);
+	}
+	if (is_software_event(event.type))
+		event.instruction_length = (uint8_t)vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
+	if (event.type == EVENT_HARDWARE_EXCEPTION && event.vector == VECTOR_PF)
+		event.event_data = read_cr2(); /* the aborted delivery has set it */
+	/* Its first delivery blocked NMIs; the next one needs them unblocked (SDM 3C, 27.3.1.5). */
+	if (event.type == EVENT_NMI)
+		vmcs_clear_bits(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
+	vcpu->event = event;
+	vcpu_set_work(vcpu, WORK_EVENT);
+}
+
+void event_iret_interrupted(void)
+{
+	vmcs_set_bits(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
+}
+
+static void set_debug_registers(uint64_t causes)
+{
+	const uint64_t dr6 = read_dr6() | DR6_ACTIVE_LOW;
+
+	write_dr6((dr6 | causes) ^ (causes & DR6_ACTIVE_LOW));
+	vmcs_clear_bits(VMCS_GUEST_DR7, DR7_GD);
+}
+
+static void inject(const struct event *event)
+{
+	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, event_to_info(event));
+	if (event->has_error_code)
+		vmcs_write(VMCS_ENTRY_EXCEPTION_ERROR_CODE, event->error_code);
+	if (is_software_event(event->type))
+		vmcs_write(VMCS_ENTRY_INSTRUCTION_LENGTH, event->instruction_length);
+	if (event->type != EVENT_HARDWARE_EXCEPTION)
+		return;
+	if (event->vector == VECTOR_PF)
+		write_cr2(event->event_data);
+	else if (event->vector == VECTOR_DB)
+		set_debug_registers(event->event_data & DEBUG_CAUSES);
+}
+
+static uint8_t highest_pending_interrupt(const struct vcpu *vcpu)
+{
+	unsigned int word = 3;
+
+	while (vcpu->pending_interrupts[word] == 0)
+		word--;
+	return (uint8_t)(word * 64 + 63 -
+			 (unsigned int)__builtin_clzll(vcpu->pending_interrupts[word]));
+}
+
+/* SDM 3A, 11.8.3.1: CR8 holds back the priority classes up to its value. */
+static bool interrupt_passes_priority(const struct vcpu *vcpu)
+{
+	return (vcpu->work & WORK_INTERRUPT) && highest_pending_interrupt(vcpu) >> 4 > vcpu->cr8;
+}
+
+static void inject_interrupt(struct vcpu *vcpu)
+{
+	const uint8_t vector = highest_pending_interrupt(vcpu);
+	const struct event event = { .type = EVENT_EXTERNAL_INTERRUPT, .vector = vector };
+	uint64_t *const pending = vcpu->pending_interrupts;
+
+	pending[vector / 64] &= ~(1ULL << vector % 64);
+	if ((pending[0] | pending[1] | pending[2] | pending[3]) == 0)
+		vcpu_clear_work(vcpu, WORK_INTERRUPT);
+	inject(&event);
+}
+
+void event_prepare_entry(struct vcpu *vcpu)
+{
+	const uint64_t blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
+	const bool shadow = blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS);
+
+	if (vcpu->work & WORK_NMI_ARRIVED) {
+		vcpu_clear_work(vcpu, WORK_NMI_ARRIVED);
+		vcpu_set_work(vcpu, WORK_NMI);
+	}
+	if (vmcs_read(VMCS_ENTRY_INTERRUPTION_INFO) & INTERRUPTION_VALID) {
+		/* Called again for an NMI that came after an event had been programmed. */
+	} else if (vcpu->work & WORK_EVENT) {
+		inject(&vcpu->event);
+		vcpu_clear_work(vcpu, WORK_EVENT);
+	} else if ((vcpu->work & WORK_NMI) && !shadow && !(blocking & INTERRUPTIBILITY_NMI)) {
+		const struct event nmi = { .type = EVENT_NMI, .vector = VECTOR_NMI };
+
+		inject(&nmi);
+		vcpu_clear_work(vcpu, WORK_NMI);
+	} else if (interrupt_passes_priority(vcpu) && !shadow &&
+		   (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF)) {
+		inject_interrupt(vcpu);
+	}
+	if (vcpu->work & WORK_NMI)
+		vmcs_set_bits(VMCS_PROC_BASED_CONTROLS, PROC_NMI_WINDOW);
+	/* Below CR8 it waits for the guest to lower CR8, which exits. */
+	if (interrupt_passes_priority(vcpu))
+		vmcs_set_bits(VMCS_PROC_BASED_CONTROLS, PROC_INTERRUPT_WINDOW);
+}
+
+void event_close_interrupt_window(void)
+{
+	vmcs_clear_bits(VMCS_PROC_BASED_CONTROLS, PROC_INTERRUPT_WINDOW);
+}
+
+void event_close_nmi_window(void)
+{
+	vmcs_clear_bits(VMCS_PROC_BASED_CONTROLS, PROC_NMI_WINDOW);
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The exit table: one line per reason. This file owns the guest's RIP, and the
+ * activity state. What is short is handled here, the rest in a file by subject.
+ *
+ * vcpu_handle_exit() and the handlers of frequent exits are kept short on purpose:
+ * their instructions are what a guest pays for an exit (make bench).
+ */
+#include "vmm/exit.h"
+
+#include <stddef.h>
+
+#include "lib/format.h"
+#include "lib/x86/cpu.h"
+#include "vmm/apic.h"
+#include "vmm/end.h"
+#include "vmm/ept.h"
+#include "vmm/log.h"
+#include "vmm/timer.h"
+#include "vmm/vcpu.h"
+#include "vmm/vmcs.h"
+#include "vmm/x86.h"
+
+typedef void exit_handler(struct vcpu *vcpu);
+
+struct exit_entry {
+	const char *name;
+	exit_handler *handle;
+};
+
+static void handle_exception_nmi(struct vcpu *vcpu)
+{
+	const uint32_t info = vmcs_read32(VMCS_EXIT_INTERRUPTION_INFO);
+	struct event event = { .type = (uint8_t)INTERRUPTION_TYPE(info),
+			       .vector = INTERRUPTION_VECTOR(info) };
+
+	if (event.type == EVENT_NMI) {
+		event_queue_nmi(vcpu);
+		return;
+	}
+	event_complete_interrupted(vcpu);
+	if ((info & INTERRUPTION_NMI_UNBLOCKED) && !(vcpu->work & WORK_EVENT))
+		event_iret_interrupted();
+	if (info & INTERRUPTION_ERROR_CODE_VALID) {
+		event.has_error_code = true;
+		event.error_code = vmcs_read32(VMCS_EXIT_INTERRUPTION_ERROR_CODE);
+	}
+	if (event.type != EVENT_HARDWARE_EXCEPTION)
+		event.instruction_length = (uint8_t)vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
+	else if (event.vector == VECTOR_PF || event.vector == VECTOR_DB)
+		event.event_data = vmcs_read(VMCS_EXIT_QUALIFICATION);
+	event_queue(vcpu, event);
+}
+
+static void handle_external_interrupt(struct vcpu *vcpu)
+{
+	const uint8_t vector = INTERRUPTION_VECTOR(vmcs_read32(VMCS_EXIT_INTERRUPTION_INFO));
+
+	apic_end_of_interrupt();
+	event_queue_interrupt(vcpu, vector);
+}
+
+static void handle_triple_fault(struct vcpu *vcpu)
+{
+	guest_triple_fault(vcpu);
+}
+
+/* INIT resets a processor: for a guest with one processor it is how firmware or a keyboard
+ * controller reboots. */
+static void handle_init(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	machine_end_as_guest_wished(END_WISH_REBOOT, "guest-init");
+}
+
+static void handle_interrupt_window(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	event_close_interrupt_window();
+}
+
+static void handle_nmi_window(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	event_close_nmi_window();
+}
+
+/* Hardware task switches exist in 32-bit guests only, and no guest of today uses them. */
+static void handle_task_switch(struct vcpu *vcpu)
+{
+	guest_failed(vcpu, "task-switch",
+		     "the guest switched tasks by hardware (selector 0x%llx): not supported",
+		     (unsigned long long)(vmcs_read(VMCS_EXIT_QUALIFICATION) & 0xffff));
+}
+
+static void handle_hlt(struct vcpu *vcpu)
+{
+	skip_instruction();
+	if (vcpu->work != 0)
+		return;
+	if (!(vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF))
+		machine_end_as_guest_wished(END_WISH_POWEROFF, "guest-halted");
+	vmcs_write(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_HLT);
+}
+
+/* INVD would throw away what the VMM has in the caches. Writing it back first is allowed. */
+static void handle_invd(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	wbinvd();
+	skip_instruction();
+}
+
+static void handle_monitor_trap(struct vcpu *vcpu)
+{
+	trace_record(&vcpu->trace);
+	timer_stepped(vcpu);
+}
+
+static void handle_ept_violation(struct vcpu *vcpu)
+{
+	const uint64_t address = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
+	const uint64_t qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
+
+	event_complete_interrupted(vcpu);
+	if ((qualification & EPT_VIOLATION_NMI_UNBLOCK) && !(vcpu->work & WORK_EVENT))
+		event_iret_interrupted();
+	if (ept_map_missing(vcpu->vm, address))
+		return;
+	guest_failed(vcpu, ept_is_vmm_memory(vcpu->vm, address) ? "vmm-memory" : "no-memory-there",
+		     "the guest's %s of guest-physical address 0x%llx at RIP 0x%llx hit %s",
+		     qualification & EPT_VIOLATION_WRITE   ? "write"
+		     : qualification & EPT_VIOLATION_FETCH ? "fetch"
+							   : "read",
+		     (unsigned long long)address, (unsigned long long)vmcs_read(VMCS_GUEST_RIP),
+		     ept_is_vmm_memory(vcpu->vm, address) ? "memory of the VMM"
+							  : "neither memory nor a device");
+}
+
+static void handle_ept_misconfig(struct vcpu *vcpu)
+{
+	guest_failed(vcpu, "ept-misconfig",
+		     "the EPT entry for guest-physical 0x%llx is malformed: "
+		     "a bug of the VMM",
+		     (unsigned long long)vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS));
+}
+
+static void handle_preemption_timer(struct vcpu *vcpu)
+{
+	timer_expired(vcpu);
+}
+
+static void handle_entry_failure(struct vcpu *vcpu)
+{
+	const char *const rule = vmcs_check();
+
+	guest_failed(vcpu, "vm-entry", "VM entry failed: %s, qualification 0x%llx; %s%s",
+		     exit_reason_name(vmcs_read32(VMCS_EXIT_REASON)),
+		     (unsigned long long)vmcs_read(VMCS_EXIT_QUALIFICATION),
+		     rule ? "first rule broken: " : "our own checks find no rule broken",
+		     rule ? rule : "");
+}
+
+static const struct exit_entry exits[EXIT_REASON_COUNT] = {
+	[EXIT_REASON_EXCEPTION_NMI] = { "exception or NMI", handle_exception_nmi },
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = { "external interrupt", handle_external_interrupt },
+	[EXIT_REASON_TRIPLE_FAULT] = { "triple fault", handle_triple_fault },
+	[EXIT_REASON_INIT] = { "INIT", handle_init },
+	[EXIT_REASON_INTERRUPT_WINDOW] = { "interrupt window", handle_interrupt_window },
+	[EXIT_REASON_NMI_WINDOW] = { "NMI window", handle_nmi_window },
+	[EXIT_REASON_TASK_SWITCH] = { "task switch", handle_task_switch },
+	[EXIT_REASON_CPUID] = { "CPUID", handle_cpuid },
+	[EXIT_REASON_GETSEC] = { "GETSEC", raise_ud },
+	[EXIT_REASON_HLT] = { "HLT", handle_hlt },
+	[EXIT_REASON_INVD] = { "INVD", handle_invd },
+	[EXIT_REASON_VMCALL] = { "VMCALL", handle_vmcall },
+	[EXIT_REASON_VMCLEAR] = { "VMCLEAR", raise_ud },
+	[EXIT_REASON_VMLAUNCH] = { "VMLAUNCH", raise_ud },
+	[EXIT_REASON_VMPTRLD] = { "VMPTRLD", raise_ud },
+	[EXIT_REASON_VMPTRST] = { "VMPTRST", raise_ud },
+	[EXIT_REASON_VMREAD] = { "VMREAD", raise_ud },
+	[EXIT_REASON_VMRESUME] = { "VMRESUME", raise_ud },
+	[EXIT_REASON_VMWRITE] = { "VMWRITE", raise_ud },
+	[EXIT_REASON_VMXOFF] = { "VMXOFF", raise_ud },
+	[EXIT_REASON_VMXON] = { "VMXON", raise_ud },
+	[EXIT_REASON_CR_ACCESS] = { "control register access", handle_cr_access },
+	[EXIT_REASON_IO] = { "I/O", handle_io },
+	[EXIT_REASON_RDMSR] = { "RDMSR", handle_rdmsr },
+	[EXIT_REASON_WRMSR] = { "WRMSR", handle_wrmsr },
+	[EXIT_REASON_ENTRY_GUEST_STATE] = { "invalid guest state", handle_entry_failure },
+	[EXIT_REASON_ENTRY_MSR_LOAD] = { "MSR loading", handle_entry_failure },
+	[EXIT_REASON_MONITOR_TRAP] = { "monitor trap flag", handle_monitor_trap },
+	[EXIT_REASON_ENTRY_MACHINE_CHECK] = { "machine check during entry", handle_entry_failure },
+	[EXIT_REASON_EPT_VIOLATION] = { "EPT violation", handle_ept_violation },
+	[EXIT_REASON_EPT_MISCONFIG] = { "EPT misconfiguration", handle_ept_misconfig },
+	[EXIT_REASON_INVEPT] = { "INVEPT", raise_ud },
+	[EXIT_REASON_PREEMPTION_TIMER] = { "preemption timer", handle_preemption_timer },
+	[EXIT_REASON_INVVPID] = { "INVVPID", raise_ud },
+	[EXIT_REASON_XSETBV] = { "XSETBV", handle_xsetbv },
+	[EXIT_REASON_VMFUNC] = { "VMFUNC", raise_ud },
+};
+
+static void handle_unknown(struct vcpu *vcpu)
+{
+	guest_failed(vcpu, "unexpected-exit",
+		     "VM exit with reason %u, for which there is no handler",
+		     EXIT_REASON_BASIC(vmcs_read32(VMCS_EXIT_REASON)));
+}
+
+void vcpu_handle_exit(struct vcpu *vcpu)
+{
+	/* Bit 31 tells a failed entry; the basic reason says so as well. */
+	const uint32_t reason = EXIT_REASON_BASIC(vmcs_read32(VMCS_EXIT_REASON));
+
+	if (__builtin_expect(reason >= EXIT_REASON_COUNT || !exits[reason].handle, 0)) {
+		handle_unknown(vcpu);
+		return;
+	}
+	vcpu->exits_by_reason[reason]++;
+	exits[reason].handle(vcpu);
+}
+
+void vcpu_handle_exit_traced(struct vcpu *vcpu)
+{
+	trace_record(&vcpu->trace);
+	vcpu_handle_exit(vcpu);
+}
+
+void vcpu_prepare_entry(struct vcpu *vcpu)
+{
+	event_prepare_entry(vcpu);
+}
+
+void vcpu_entry_failed(struct vcpu *vcpu)
+{
+	const char *const rule = vmcs_check();
+
+	guest_failed(vcpu, "vm-entry", "VM entry failed: %s%s%s",
+		     vmcs_instruction_error_name(vmcs_read(VMCS_INSTRUCTION_ERROR)),
+		     rule ? "; first rule broken: " : "", rule ? rule : "");
+}
+
+/* SDM 3C 27.7.3 and 28.3.4: an instruction that exits does not do what its end would have done. */
+static void finish_instruction(uint64_t interruptibility, uint64_t rflags)
+{
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY,
+		   interruptibility & ~(uint64_t)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
+	if ((rflags & RFLAGS_TF) && !(vmcs_read(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF))
+		vmcs_set_bits(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS);
+}
+
+void skip_instruction(void)
+{
+	const uint64_t rip = vmcs_read(VMCS_GUEST_RIP);
+	const uint64_t length = vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
+	const uint64_t interruptibility = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
+	const uint64_t rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+
+	vmcs_write(VMCS_GUEST_RIP, rip + length);
+	if (__builtin_expect(
+		    (interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)) ||
+			    (rflags & RFLAGS_TF),
+		    0))
+		finish_instruction(interruptibility, rflags);
+}
+
+void raise_ud(struct vcpu *vcpu)
+{
+	event_queue(vcpu, event_exception(VECTOR_UD));
+}
+
+void raise_gp(struct vcpu *vcpu)
+{
+	event_queue(vcpu, event_exception_error(VECTOR_GP, 0));
+}
+
+void guest_failed(struct vcpu *vcpu, const char *reason, const char *format, ...)
+{
+	char text[256];
+	va_list arguments;
+
+	va_start(arguments, format);
+	format_string_v(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	log_error("guest %s: %s", vcpu->vm->name, text);
+	vcpu_print_registers(vcpu);
+	vmcs_dump();
+	trace_print(&vcpu->trace);
+	machine_end(END_FAILED, reason);
+}
+
+void guest_triple_fault(struct vcpu *vcpu)
+{
+	guest_failed(
+		vcpu, "triple-fault",
+		"triple fault: an exception could not be delivered, nor the double fault after it; "
+		"see the guest's IDT and stack at RIP 0x%llx",
+		(unsigned long long)vmcs_read(VMCS_GUEST_RIP));
+}
+
+const char *exit_reason_name(uint32_t reason)
+{
+	const uint32_t basic = EXIT_REASON_BASIC(reason);
+
+	return basic < EXIT_REASON_COUNT && exits[basic].name ? exits[basic].name
+							      : "unknown reason";
+}
+
+uint64_t exit_count(const struct vcpu *vcpu)
+{
+	uint64_t count = 0;
+
+	for (unsigned int i = 0; i < EXIT_REASON_COUNT; i++)
+		count += vcpu->exits_by_reason[i];
+	return count;
+}
+
+void exit_statistics_print(const struct vcpu *vcpu)
+{
+	for (uint32_t i = 0; i < EXIT_REASON_COUNT; i++)
+		if (vcpu->exits_by_reason[i] != 0)
+			log_info("exits: %-24s %llu", exit_reason_name(i),
+				 (unsigned long long)vcpu->exits_by_reason[i]);
+}

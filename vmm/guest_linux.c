@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* A Linux guest by the 64-bit boot protocol (Documentation/arch/x86/boot.rst), with the machine's
+ * devices. */
+#include "lib/bzimage.h"
+#include "lib/linux_boot.h"
+#include "lib/string.h"
+#include "vmm/ept.h"
+#include "vmm/guest.h"
+#include "vmm/log.h"
+#include "vmm/memory.h"
+#include "vmm/vcpu.h"
+
+/* The first GDT shares the command line's page. */
+#define GDT_OFFSET CONFIG_CMDLINE_MAX
+_Static_assert(GDT_OFFSET + BOOT_GDT_SIZE <= PAGE_SIZE, "command line and GDT fit one page");
+
+static struct linux_plan plan; /* holds a memory map: too large for the stack */
+
+static void put_files(const struct vm *vm, const struct bzimage *image)
+{
+	const struct boot_info *const boot = vm->boot;
+	const uint8_t *const file = phys_to_virt(boot->kernel.base);
+	const size_t cmdline_size = strlen(boot->config.cmdline) + 1;
+
+	guest_load(vm, plan.kernel, file + image->setup_size, image->kernel_size,
+		   image->kernel_size);
+	if (plan.initrd_size != 0 && plan.initrd != boot->initrd.base)
+		guest_load(vm, plan.initrd, phys_to_virt(boot->initrd.base), plan.initrd_size,
+			   plan.initrd_size);
+	guest_load(vm, plan.cmdline, boot->config.cmdline, cmdline_size, GDT_OFFSET);
+	boot_gdt_write(guest_memory(vm, plan.cmdline + GDT_OFFSET, BOOT_GDT_SIZE));
+	guest_fill_identity_tables(guest_memory(vm, plan.tables, LINUX_TABLE_PAGES * PAGE_SIZE),
+				   plan.tables);
+}
+
+struct vcpu *guest_linux_create(struct vm *vm)
+{
+	const struct boot_info *const boot = vm->boot;
+	const void *const file = phys_to_virt(boot->kernel.base);
+	struct bzimage image;
+	struct mode64 mode;
+	struct vcpu *vcpu;
+	const char *error;
+
+	vm->name = "linux";
+	vm->devices = VM_DEVICES_PASSTHROUGH;
+	error = bzimage_parse(file, boot->kernel.size, &image);
+	if (error)
+		panic("bad-kernel", "kernel = %s: %s", boot->config.kernel, error);
+	error = linux_plan_make(&plan, &vm->memmap, &image, &boot->kernel, &boot->initrd,
+				strlen(boot->config.cmdline));
+	if (error)
+		panic("no-memory", "guest linux: %s", error);
+	put_files(vm, &image);
+	if (!linux_boot_params_fill(guest_memory(vm, plan.params, PAGE_SIZE), &plan, file, &image,
+				    &vm->memmap, boot->rsdp, &boot->framebuffer))
+		panic("memory-map", "the memory map has more than %u ranges: too many for e820",
+		      LINUX_E820_MAX);
+	vcpu = vcpu_create(vm);
+	mode = (struct mode64){ .cr3 = plan.tables,
+				.rip = plan.kernel + BZIMAGE_ENTRY_64,
+				.gdt = plan.cmdline + GDT_OFFSET };
+	vcpu_set_mode64(vcpu, &mode);
+	vcpu->regs.rsi = plan.params;
+	log_info("guest linux: kernel at 0x%llx, initrd at 0x%llx (%llu KiB), %llu MiB of RAM",
+		 (unsigned long long)plan.kernel, (unsigned long long)plan.initrd,
+		 (unsigned long long)(plan.initrd_size >> 10),
+		 (unsigned long long)(memmap_ram_size(&vm->memmap) >> 20));
+	return vcpu;
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* The log. Owns which consoles are written; each console has a file of its own. */
+#include "vmm/log.h"
+
+#include "lib/format.h"
+#include "lib/string.h"
+#include "vmm/end.h"
+#include "vmm/screen.h"
+#include "vmm/serial.h"
+#include "vmm/x86.h"
+
+#define LINE_MAX 512
+
+static enum log_level level_wanted;
+static uint16_t serial_port; /* 0: none */
+static bool screen_wanted;
+static bool serial_shared;
+
+void log_init(const struct boot_info *boot)
+{
+	level_wanted = boot->config.log;
+	if (boot->config.console & CONSOLE_SERIAL)
+		serial_port = (uint16_t)boot->serial_port;
+	screen_wanted = (boot->config.console & CONSOLE_SCREEN) && screen_init(&boot->framebuffer);
+}
+
+void log_share_consoles(void)
+{
+	serial_shared = true;
+	/* The guest draws on the screen as it likes; two writers would only spoil it. */
+	screen_wanted = false;
+}
+
+bool log_enabled(enum log_level level)
+{
+	return level <= level_wanted;
+}
+
+void log_raw(const char *text, size_t length)
+{
+	if (serial_port != 0) {
+		const struct serial_settings settings = serial_borrow(serial_port);
+
+		serial_write(serial_port, text, length);
+		serial_drain(serial_port);
+		serial_give_back(serial_port, settings);
+	}
+	if (screen_wanted)
+		screen_write(text, length);
+}
+
+static void log_line_v(const char *format, va_list arguments)
+{
+	char line[LINE_MAX];
+	int n = format_string(line, sizeof(line), "%s[%14llu] manfred: ", serial_shared ? "\n" : "",
+			      (unsigned long long)rdtsc());
+
+	n += format_string_v(line + n, sizeof(line) - (size_t)n - 1, format, arguments);
+	if ((size_t)n > sizeof(line) - 2)
+		n = sizeof(line) - 2;
+	line[n++] = '\n';
+	log_raw(line, (size_t)n);
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+	va_list arguments;
+
+	if (!log_enabled(level))
+		return;
+	va_start(arguments, format);
+	log_line_v(format, arguments);
+	va_end(arguments);
+}
+
+void panic(const char *reason, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	log_line_v(format, arguments);
+	va_end(arguments);
+	machine_end(END_FAILED, reason);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What this machine's processor can do, read once at start-up, and the choices
+ * that follow from it.
+ */
+#ifndef VMM_MACHINE_H
+#define VMM_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/mtrr.h"
+
+/* VM-execution controls with what this processor demands worked in; per-vcpu bits come on top. */
+struct vmx_controls {
+	uint32_t pin, proc, proc2, exit, entry;
+};
+
+struct machine {
+	uint64_t vmx_basic;
+	uint64_t vmx_misc;
+	uint64_t ept_vpid_cap;
+	uint64_t cr0_fixed0, cr0_fixed1;
+	uint64_t cr4_fixed0, cr4_fixed1;
+	uint64_t xcr0_supported;
+	uint64_t physical_mask; /* bits of a physical address */
+	struct vmx_controls controls;
+	bool has_preemption_timer; /* with saving of its value */
+	bool has_monitor_trap;
+	struct mtrr_state mtrr;
+};
+
+extern struct machine machine;
+
+/* Read the processor's capabilities; ends the boot with every missing one named. */
+void machine_probe(void);
+
+/* Enter VMX root operation on this processor. */
+void vmx_enable(void);
+
+/* Leave it again, so that the machine can be reset or turned off from a plain processor. */
+void vmx_disable(void);
+
+#endif

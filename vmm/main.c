@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Start-up, from the loader's jump to the first VM entry. */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/boot_info.h"
+#include "lib/x86/cpu.h"
+#include "vmm/cpu.h"
+#include "vmm/end.h"
+#include "vmm/guest.h"
+#include "vmm/io.h"
+#include "vmm/log.h"
+#include "vmm/machine.h"
+#include "vmm/memory.h"
+#include "vmm/vcpu.h"
+#include "vmm/x86.h"
+
+void vmm_main(const struct boot_info *boot) __attribute__((noreturn));
+
+#define ENDLESS 1000000
+
+static int overflow_stack(int depth)
+{
+	volatile int here = depth;
+
+	return depth == 0 ? 0 : overflow_stack(depth - 1) + here;
+}
+
+/* The damage that manfred.cfg asks for with debug = ...: what the VMM says about it is under test.
+ */
+static void do_damage(enum debug_fault fault)
+{
+	const volatile uint64_t *volatile nowhere = NULL;
+
+	switch (fault) {
+	case DEBUG_VMM_FAULT:
+		(void)*nowhere;
+		break;
+	case DEBUG_VMM_STACK_OVERFLOW:
+		overflow_stack(ENDLESS);
+		break;
+	case DEBUG_VMM_WRITE_TEXT:
+		*(volatile uint8_t *)(uintptr_t)vmm_main = 0;
+		break;
+	case DEBUG_NONE:
+	case DEBUG_INVALID_GUEST_STATE:
+		break;
+	}
+}
+
+static struct vcpu *create_guest(struct vm *vm)
+{
+	switch (vm->boot->config.guest) {
+	case GUEST_LINUX:
+		return guest_linux_create(vm);
+	case GUEST_MULTIBOOT:
+		return guest_multiboot_create(vm);
+	case GUEST_SELFTEST:
+		break;
+	}
+	return guest_selftest_create(vm);
+}
+
+static void limit_memory(struct vm *vm, const struct boot_info *boot)
+{
+	vm->memmap = boot->memmap;
+	if (boot->config.memory != 0 && boot->config.guest != GUEST_SELFTEST &&
+	    !memmap_limit_ram(&vm->memmap, boot->config.memory))
+		panic("memory-map", "the memory map has too many ranges");
+}
+
+static void log_memory(void)
+{
+	uint64_t used, total;
+
+	memory_usage(&used, &total);
+	log_info("the VMM uses %llu of %llu KiB, %llu KiB of them per processor and vcpu",
+		 (unsigned long long)(used * PAGE_SIZE / 1024),
+		 (unsigned long long)(total * PAGE_SIZE / 1024),
+		 (unsigned long long)((cpu_memory_size() + vcpu_memory_size()) / 1024));
+}
+
+void vmm_main(const struct boot_info *boot)
+{
+	static struct vm vm; /* holds a memory map: too large for the stack */
+	struct vcpu *vcpu;
+
+	memory_init(boot); /* the rest of the region, the page tables: before any allocation */
+	log_init(boot);	   /* the consoles: before anything that may fail */
+	end_init(boot);
+	cpu_init(0); /* GDT, TSS, IDT: from here on a fault is reported */
+	log_info("VMM at 0x%llx, %llu MiB of RAM, %u processors",
+		 (unsigned long long)boot->vmm_base,
+		 (unsigned long long)(memmap_ram_size(&boot->memmap) >> 20), boot->processors);
+	do_damage(boot->config.debug);
+	io_init(boot->rsdp); /* how to turn the machine off */
+	machine_probe();     /* what VMX can do here */
+	vmx_enable();
+	vm.boot = boot;
+	limit_memory(&vm, boot);
+	vcpu = create_guest(&vm);
+	log_memory();
+	log_info("entering guest %s", vm.name);
+	if (vm.devices == VM_DEVICES_PASSTHROUGH)
+		log_share_consoles();
+	vcpu_run(vcpu);
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Owns the page pool and the VMM's page tables, which the loader began. */
+#include "vmm/memory.h"
+
+#include "lib/paging.h"
+#include "lib/x86/cpu.h"
+#include "vmm/log.h"
+#include "vmm/x86.h"
+
+static struct page_pool pool;
+static struct address_space space;
+static uint64_t vmm_base;
+
+void memory_init(const struct boot_info *boot)
+{
+	vmm_base = boot->vmm_base;
+	pool.next = boot->pool_base;
+	pool.end = boot->vmm_base + VMM_REGION_SIZE;
+	pool.virtual_offset = VMM_BASE - boot->vmm_base;
+	space.pml4 = boot->page_tables;
+	space.pool = &pool;
+	space.pages_1g = (cpuid(0x80000001, 0).edx & CPUID_80000001_EDX_1G) != 0;
+
+	/* The loader's last instructions are done: nothing but the VMM is executable from here on.
+	 */
+	paging_unmap(&space, boot->trampoline, PAGE_SIZE);
+	invlpg(boot->trampoline);
+}
+
+void *page_alloc(void)
+{
+	const uint64_t page = page_pool_take(&pool);
+
+	if (page == 0)
+		panic("no-memory", "the VMM's region of %llu MiB is used up",
+		      VMM_REGION_SIZE / 0x100000);
+	return (void *)(page + pool.virtual_offset);
+}
+
+void *pages_alloc(unsigned int count)
+{
+	/* The pool is handed out in order, and nothing else takes from it meanwhile. */
+	void *const first = page_alloc();
+
+	while (--count > 0)
+		page_alloc();
+	return first;
+}
+
+void *stack_alloc(unsigned int pages, unsigned int tail)
+{
+	uint8_t *const guard = pages_alloc(1 + pages + tail);
+
+	if (!paging_unmap(&space, (uint64_t)guard, PAGE_SIZE))
+		panic("no-memory", "the VMM's region is used up: no page table for a guard page");
+	invlpg((uint64_t)guard);
+	return guard + (1 + pages) * PAGE_SIZE;
+}
+
+uint64_t virt_to_phys(const void *address)
+{
+	const uint64_t va = (uint64_t)address;
+
+	return va >= VMM_BASE ? va - VMM_BASE + vmm_base : va - DIRECT_MAP_BASE;
+}
+
+void *phys_to_virt(uint64_t address)
+{
+	if (address - vmm_base < VMM_REGION_SIZE)
+		return (void *)(address - vmm_base + VMM_BASE);
+	return (void *)(address + DIRECT_MAP_BASE);
+}
+
+volatile void *mmio_map(uint64_t address, uint64_t size)
+{
+	const uint64_t first = address & ~PAGE_MASK;
+	const uint64_t end = (address + size + PAGE_MASK) & ~PAGE_MASK;
+
+	for (uint64_t page = first; page < end; page += PAGE_SIZE)
+		if (!paging_lookup(&space, MMIO_BASE + page, NULL, NULL) &&
+		    !paging_map(&space, MMIO_BASE + page, page, PAGE_SIZE, PAGE_WRITE,
+				CACHE_UNCACHED))
+			panic("no-memory",
+			      "the VMM's region is used up: device at 0x%llx not mapped",
+			      (unsigned long long)address);
+	return (volatile void *)(MMIO_BASE + address);
+}
+
+void memory_usage(uint64_t *used, uint64_t *total)
+{
+	*total = VMM_REGION_SIZE / PAGE_SIZE;
+	*used = (pool.next - vmm_base) / PAGE_SIZE;
+}
+
+bool memory_is_mapped(const void *address, uint64_t size)
+{
+	const uint64_t last = (uint64_t)address + size - 1;
+
+	return paging_lookup(&space, (uint64_t)address, NULL, NULL) &&
+	       paging_lookup(&space, last, NULL, NULL);
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The MSR policy: one table, from which the bitmap is made. What is not in it
+ * faults. Owns the values of virtual MSRs.
+ */
+#include "vmm/msr.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/layout.h"
+#include "lib/x86/cpu.h"
+#include "lib/x86/msr.h"
+#include "vmm/exit.h"
+#include "vmm/log.h"
+#include "vmm/vcpu.h"
+#include "vmm/vmcs.h"
+#include "vmm/x86.h"
+
+enum policy {
+	FAULT,	 /* #GP, as if the processor had no such MSR */
+	DIRECT,	 /* the guest reaches the MSR, no exit */
+	DEVICE,	 /* DIRECT for a guest with the machine's devices, FAULT for others */
+	VIRTUAL, /* read_virtual() and write_virtual() */
+	IGNORE,	 /* writes: dropped */
+};
+
+struct msr_policy {
+	uint32_t first, last;
+	enum policy read, write;
+	const char *why;
+};
+
+#define ONE(msr) (msr), (msr)
+
+static const struct msr_policy policies[] = {
+	{ ONE(MSR_IA32_TSC), DIRECT, DEVICE, "the VMM uses the TSC for time stamps only" },
+	{ ONE(MSR_IA32_PLATFORM_ID), DIRECT, FAULT, "tells nothing of the VMM" },
+	{ ONE(MSR_IA32_APIC_BASE), DEVICE, VIRTUAL, "must not move the APIC's page" },
+	{ ONE(MSR_IA32_FEATURE_CONTROL), VIRTUAL, VIRTUAL, "locked, VMX off: guests have no VMX" },
+	{ ONE(MSR_IA32_TSC_ADJUST), DEVICE, DEVICE, "as the TSC" },
+	{ ONE(MSR_IA32_SPEC_CTRL), DEVICE, DEVICE, "the VMM runs with the guest's choice" },
+	{ ONE(MSR_IA32_PRED_CMD), FAULT, DEVICE, "a command, no state" },
+	{ ONE(MSR_IA32_FLUSH_CMD), FAULT, DEVICE, "a command, no state" },
+	{ ONE(MSR_IA32_BIOS_UPDT_TRIG), FAULT, IGNORE, "microcode belongs to the machine's owner" },
+	{ ONE(MSR_IA32_BIOS_SIGN_ID), DIRECT, IGNORE,
+	  "reading the revision begins with a write of 0" },
+	{ ONE(MSR_PLATFORM_INFO), DEVICE, FAULT, "constant" },
+	{ ONE(MSR_IA32_MPERF), DEVICE, DEVICE, "counts the guest's time and ours alike" },
+	{ ONE(MSR_IA32_APERF), DEVICE, DEVICE, "counts the guest's time and ours alike" },
+	{ ONE(MSR_IA32_MTRRCAP), DEVICE, FAULT, "constant" },
+	{ ONE(MSR_IA32_ARCH_CAPABILITIES), DEVICE, FAULT, "constant" },
+	{ MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, DIRECT, DIRECT, "in the VMCS" },
+	{ ONE(MSR_IA32_MCG_CAP), DEVICE, FAULT, "machine checks go to the guest" },
+	{ MSR_IA32_MCG_STATUS, MSR_IA32_MCG_CTL, DEVICE, DEVICE, "machine checks go to the guest" },
+	{ MSR_IA32_MC0_CTL, MSR_IA32_MC_LAST, DEVICE, DEVICE, "machine checks go to the guest" },
+	{ ONE(MSR_IA32_MISC_ENABLE), DEVICE, IGNORE, "has switches for the whole processor" },
+	{ ONE(MSR_IA32_DEBUGCTL), DIRECT, DIRECT, "in the VMCS" },
+	{ MSR_IA32_MTRR_PHYSBASE0, MSR_IA32_MTRR_PHYS_LAST, DEVICE, IGNORE,
+	  "the EPT has the types that they gave at the start; the VMM's memory needs them" },
+	{ ONE(MSR_IA32_MTRR_FIX64K_00000), DEVICE, IGNORE, "as above" },
+	{ MSR_IA32_MTRR_FIX16K_80000, MSR_IA32_MTRR_FIX16K_A0000, DEVICE, IGNORE, "as above" },
+	{ MSR_IA32_MTRR_FIX4K_C0000, MSR_IA32_MTRR_FIX4K_F8000, DEVICE, IGNORE, "as above" },
+	{ ONE(MSR_IA32_MTRR_DEF_TYPE), DEVICE, IGNORE, "as above" },
+	{ ONE(MSR_IA32_PAT), DIRECT, DIRECT, "in the VMCS" },
+	{ ONE(MSR_IA32_XFD), DIRECT, DIRECT, "the VMM touches no extended state" },
+	{ ONE(MSR_IA32_XFD_ERR), DIRECT, DIRECT, "as XFD" },
+	{ ONE(MSR_IA32_XSS), VIRTUAL, VIRTUAL, "no supervisor state is virtualized: always 0" },
+	{ ONE(MSR_IA32_TSC_DEADLINE), DEVICE, DEVICE, "the guest has the local APIC" },
+	{ MSR_IA32_X2APIC_FIRST, MSR_IA32_X2APIC_LAST, DEVICE, DEVICE,
+	  "the guest has the local APIC" },
+	{ ONE(MSR_IA32_EFER), DIRECT, VIRTUAL, "reserved bits and LMA are checked" },
+	{ MSR_IA32_STAR, MSR_IA32_FMASK, DIRECT, DIRECT, "the VMM makes no system calls" },
+	{ MSR_IA32_FS_BASE, MSR_IA32_GS_BASE, DIRECT, DIRECT, "in the VMCS" },
+	{ ONE(MSR_IA32_KERNEL_GS_BASE), DIRECT, DIRECT, "the VMM never executes SWAPGS" },
+	{ ONE(MSR_IA32_TSC_AUX), DIRECT, DIRECT, "the VMM never executes RDTSCP" },
+	{ MSR_IA32_FRED_RSP0, MSR_IA32_FRED_CONFIG, FAULT, FAULT, "this guest has no FRED" },
+	{ MSR_IA32_VMX_BASIC, MSR_IA32_VMX_EXIT_CTLS2, FAULT, FAULT, "this guest has no VMX" },
+};
+
+/* Layout of the MSR bitmaps: SDM 3C, 25.6.9. */
+#define BITMAP_READ_LOW	 0x000
+#define BITMAP_WRITE	 0x800
+#define BITMAP_HIGH	 0x400
+#define BITMAP_MSRS	 0x2000U
+#define BITMAP_HIGH_BASE 0xc0000000U
+
+static void allow(uint8_t *bitmap, uint32_t msr)
+{
+	if (msr >= BITMAP_HIGH_BASE) {
+		bitmap += BITMAP_HIGH;
+		msr -= BITMAP_HIGH_BASE;
+	}
+	if (msr < BITMAP_MSRS)
+		bitmap[msr / 8] &= (uint8_t) ~(1U << msr % 8);
+}
+
+static bool is_direct(enum policy policy, const struct vm *vm)
+{
+	return policy == DIRECT || (policy == DEVICE && vm->devices == VM_DEVICES_PASSTHROUGH);
+}
+
+void msr_bitmap_fill(const struct vm *vm, uint8_t *bitmap)
+{
+	for (size_t i = 0; i < PAGE_SIZE; i++)
+		bitmap[i] = 0xff;
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+		const struct msr_policy *const p = &policies[i];
+
+		for (uint32_t msr = p->first; msr <= p->last; msr++) {
+			if (is_direct(p->read, vm))
+				allow(bitmap + BITMAP_READ_LOW, msr);
+			if (is_direct(p->write, vm))
+				allow(bitmap + BITMAP_WRITE, msr);
+		}
+	}
+}
+
+static bool read_virtual(uint32_t msr, uint64_t *value)
+{
+	switch (msr) {
+	case MSR_IA32_FEATURE_CONTROL:
+		*value = FEATURE_CONTROL_LOCKED;
+		return true;
+	case MSR_IA32_XSS:
+		*value = 0;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool write_apic_base(struct vcpu *vcpu, uint64_t value)
+{
+	const uint64_t old = rdmsr(MSR_IA32_APIC_BASE);
+
+	if (vcpu->vm->devices != VM_DEVICES_PASSTHROUGH)
+		return false;
+	if ((old ^ value) & APIC_BASE_ADDRESS_MASK) {
+		log_error("guest %s wants to move the local APIC to 0x%llx: refused",
+			  vcpu->vm->name, (unsigned long long)(value & APIC_BASE_ADDRESS_MASK));
+		return false;
+	}
+	return wrmsr_safe(MSR_IA32_APIC_BASE, value);
+}
+
+/* SDM 3A 2.2.1: LME cannot change while paging is on, and LMA follows from LME and CR0.PG only. */
+static bool write_efer(uint64_t value)
+{
+	const uint64_t old = vmcs_read(VMCS_GUEST_EFER);
+	const uint64_t writable = EFER_SCE | EFER_LME | EFER_NXE;
+
+	if (value & ~(writable | EFER_LMA))
+		return false;
+	if (((old ^ value) & EFER_LME) && (vmcs_read(VMCS_GUEST_CR0) & CR0_PG))
+		return false;
+	vmcs_write(VMCS_GUEST_EFER, (value & writable) | (old & EFER_LMA));
+	return true;
+}
+
+static bool write_virtual(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+	switch (msr) {
+	case MSR_IA32_EFER:
+		return write_efer(value);
+	case MSR_IA32_APIC_BASE:
+		return write_apic_base(vcpu, value);
+	case MSR_IA32_XSS:
+		return value == 0;
+	default:
+		return false; /* IA32_FEATURE_CONTROL is locked */
+	}
+}
+
+static const struct msr_policy *find(uint32_t msr)
+{
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++)
+		if (msr >= policies[i].first && msr <= policies[i].last)
+			return &policies[i];
+	return NULL;
+}
+
+static void refuse(struct vcpu *vcpu, const char *instruction, uint32_t msr)
+{
+	log_debug("guest %s: %s of MSR 0x%x at RIP 0x%llx: #GP", vcpu->vm->name, instruction, msr,
+		  (unsigned long long)vmcs_read(VMCS_GUEST_RIP));
+	raise_gp(vcpu);
+}
+
+void handle_rdmsr(struct vcpu *vcpu)
+{
+	const uint32_t msr = (uint32_t)vcpu->regs.rcx;
+	uint64_t value;
+
+	if (!read_virtual(msr, &value)) {
+		refuse(vcpu, "RDMSR", msr);
+		return;
+	}
+	vcpu->regs.rax = (uint32_t)value;
+	vcpu->regs.rdx = value >> 32;
+	skip_instruction();
+}
+
+void handle_wrmsr(struct vcpu *vcpu)
+{
+	const uint32_t msr = (uint32_t)vcpu->regs.rcx;
+	const uint64_t value = vcpu->regs.rdx << 32 | (uint32_t)vcpu->regs.rax;
+
+	if (!write_virtual(vcpu, msr, value)) {
+		const struct msr_policy *const policy = find(msr);
+
+		if (!policy || policy->write != IGNORE) {
+			refuse(vcpu, "WRMSR", msr);
+			return;
+		}
+		log_debug("guest %s: WRMSR of MSR 0x%x dropped: %s", vcpu->vm->name, msr,
+			  policy->why);
+	}
+	skip_instruction();
+}

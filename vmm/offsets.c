@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Constants for assembly. Never linked: the build reads the compiler's output. */
+#include <stddef.h>
+
+#include "vmm/vcpu.h"
+
+#define DEFINE(name, value) asm volatile("\n->" #name " %0" : : "i"(value))
+
+void offsets(void);
+
+void offsets(void)
+{
+	DEFINE(VCPU_WORK, offsetof(struct vcpu, work));
+	DEFINE(WORK_NMI_ARRIVED, WORK_NMI_ARRIVED);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The screen console: text in the framebuffer that the firmware left. */
+#ifndef VMM_SCREEN_H
+#define VMM_SCREEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/boot_info.h"
+
+/* Returns false when there is no framebuffer of a known pixel format. */
+bool screen_init(const struct framebuffer *framebuffer);
+
+void screen_write(const char *text, size_t length);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A virtual processor and its guest. The struct lies directly above its VMM
+ * stack: a VM exit loads HOST_RSP with the end of the registers, and pushes them
+ * into place; then the stack goes on below.
+ */
+#ifndef VMM_VCPU_H
+#define VMM_VCPU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/boot_info.h"
+#include "lib/x86/vmx.h"
+#include "vmm/event.h"
+#include "vmm/trace.h"
+
+struct trap_frame;
+
+/* In the order in which entry.asm pushes them: RAX is the last. */
+struct guest_regs {
+	uint64_t rax, rcx, rdx, rbx, rbp, rsi, rdi;
+	uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+};
+
+/* Guest-physical memory that is backed by RAM of ours. */
+struct vm_memory {
+	uint64_t guest_base;
+	uint64_t host_base;
+	uint64_t size;
+};
+
+enum vm_devices {
+	VM_DEVICES_NONE,	/* memory from `memory` only; ports read as ones */
+	VM_DEVICES_PASSTHROUGH, /* the machine as it is, but for the VMM's region */
+};
+
+struct vm {
+	const char *name;
+	enum vm_devices devices;
+	struct vm_memory memory; /* VM_DEVICES_NONE */
+	struct memmap memmap;	 /* what the guest is told */
+	uint64_t *ept;		 /* PML4 */
+	uint64_t ept_pointer;
+	uint8_t *io_bitmaps; /* two pages */
+	uint8_t *msr_bitmap; /* one page */
+	uint32_t exception_bitmap;
+	const struct boot_info *boot;
+};
+
+/* Reasons to call vcpu_prepare_entry() before the next VM entry: one test in the exit path. */
+enum vcpu_work {
+	WORK_EVENT = 1 << 0,	   /* vcpu.event is to be delivered */
+	WORK_NMI = 1 << 1,	   /* an NMI waits */
+	WORK_INTERRUPT = 1 << 2,   /* an acknowledged external interrupt waits */
+	WORK_NMI_ARRIVED = 1 << 3, /* set by the VMM's NMI handler, at any time */
+};
+
+struct vcpu {
+	struct guest_regs regs; /* first: see above */
+	uint64_t regs_end;	/* its address is HOST_RSP */
+	uint32_t work; /* enum vcpu_work; changed by vcpu_set_work() and vcpu_clear_work() only */
+	uint8_t cr8;   /* of a guest without an APIC */
+	uint8_t timer_vector;
+	struct vm *vm;
+	struct event event;		/* valid with WORK_EVENT */
+	uint64_t pending_interrupts[4]; /* acknowledged vectors, with WORK_INTERRUPT */
+	uint64_t vmcs;			/* physical */
+	uint64_t guest_cr4_allowed;	/* bits that the guest may set */
+	uint64_t steps_left;		/* with the monitor trap flag */
+	uint64_t exits_by_reason[EXIT_REASON_COUNT];
+	struct trace trace;
+};
+
+/* One instruction each: the NMI handler may set a bit between any two. */
+static inline void vcpu_set_work(struct vcpu *vcpu, enum vcpu_work bit)
+{
+	__atomic_or_fetch(&vcpu->work, (uint32_t)bit, __ATOMIC_RELAXED);
+}
+
+static inline void vcpu_clear_work(struct vcpu *vcpu, enum vcpu_work bit)
+{
+	__atomic_and_fetch(&vcpu->work, ~(uint32_t)bit, __ATOMIC_RELAXED);
+}
+
+/* The guest's GPR by the number that instructions and exit qualifications use; 4 is RSP. */
+uint64_t vcpu_gpr(const struct vcpu *vcpu, unsigned int number);
+void vcpu_set_gpr(struct vcpu *vcpu, unsigned int number, uint64_t value);
+
+/* Make a vcpu of this VM, its VMCS current, in the state of a processor after INIT but for what the
+ * guest's loader sets. */
+struct vcpu *vcpu_create(struct vm *vm);
+
+/* Bytes that a vcpu takes, with its stack. */
+size_t vcpu_memory_size(void);
+
+/* Enter the guest for the first time; from then on the VMM runs in exits only. */
+void vcpu_run(struct vcpu *vcpu) __attribute__((noreturn));
+
+/* What the VMM's NMI handler does: the NMI is the guest's. */
+void vcpu_nmi_in_host(struct trap_frame *frame);
+
+/* Print the guest's general registers, RIP, RSP and RFLAGS. */
+void vcpu_print_registers(const struct vcpu *vcpu);
+
+/* GDT for a guest's first instructions: the selectors of the Linux boot protocol, 0x10 and 0x18. */
+#define BOOT_GDT_SIZE 32
+void boot_gdt_write(uint64_t gdt[BOOT_GDT_SIZE / sizeof(uint64_t)]);
+
+/* Start in 64-bit mode; guest-physical addresses. */
+struct mode64 {
+	uint64_t cr3, rip, rsp, gdt;
+};
+
+void vcpu_set_mode64(const struct vcpu *vcpu, const struct mode64 *mode);
+
+/* Start in 32-bit protected mode without paging. */
+void vcpu_set_mode32(uint32_t rip);
+
+#endif

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Our own version of the checks that a VM entry makes, for the moment when one
+ * has failed: the processor says which part is wrong, this says which rule.
+ * Rules in the order of SDM 3C, 27.2 (controls, host) and 27.3 (guest).
+ */
+#include <stddef.h>
+
+#include "lib/layout.h"
+#include "lib/x86/cpu.h"
+#include "lib/x86/msr.h"
+#include "vmm/machine.h"
+#include "vmm/vmcs.h"
+#include "vmm/x86.h"
+
+#define RFLAGS_ALWAYS_0	 0xffffffffffc08028ULL
+#define ACTIVITY_LAST	 ACTIVITY_WAIT_FOR_SIPI
+#define SELECTOR_TI	 (1U << 2)
+#define SELECTOR_RPL	 3U
+#define SEGMENT_TYPE(ar) ((ar)&0xfU)
+#define SEGMENT_S	 (1U << 4)
+#define SEGMENT_PRESENT	 (1U << 7)
+#define SEGMENT_D	 (1U << 14)
+#define SEGMENT_G	 (1U << 15)
+#define SEGMENT_RESERVED 0xfffe0f00U
+
+static bool has(enum vmcs_field controls, uint64_t bits)
+{
+	return (vmcs_read(controls) & bits) == bits;
+}
+
+static bool is_canonical(uint64_t address)
+{
+	/* 57 bits with LA57: then this passes a few addresses too many for 48. */
+	const int unused = read_cr4() & CR4_LA57 ? 7 : 16;
+
+	return (uint64_t)((int64_t)(address << unused) >> unused) == address;
+}
+
+static bool is_page(enum vmcs_field field)
+{
+	const uint64_t address = vmcs_read(field);
+
+	return (address & PAGE_MASK) == 0 && (address & ~machine.physical_mask) == 0;
+}
+
+static bool is_allowed(enum vmcs_field controls, uint32_t msr, uint32_t true_msr)
+{
+	const uint64_t capability =
+		rdmsr(machine.vmx_basic & VMX_BASIC_TRUE_CONTROLS ? true_msr : msr);
+	const uint64_t value = vmcs_read(controls);
+
+	return (value & (uint32_t)capability) == (uint32_t)capability &&
+	       (value & ~(capability >> 32)) == 0;
+}
+
+static bool is_fixed(uint64_t value, uint64_t fixed0, uint64_t fixed1)
+{
+	return (value & fixed0) == fixed0 && (value & ~fixed1) == 0;
+}
+
+#define RULE(holds, text)            \
+	do {                         \
+		if (!(holds))        \
+			return text; \
+	} while (0)
+
+static const char *check_controls(void)
+{
+	RULE(is_allowed(VMCS_PIN_BASED_CONTROLS, MSR_IA32_VMX_PINBASED_CTLS,
+			MSR_IA32_VMX_TRUE_PINBASED_CTLS),
+	     "a pin-based control has a value that this processor does not allow");
+	RULE(is_allowed(VMCS_PROC_BASED_CONTROLS, MSR_IA32_VMX_PROCBASED_CTLS,
+			MSR_IA32_VMX_TRUE_PROCBASED_CTLS),
+	     "a processor-based control has a value that this processor does not allow");
+	RULE(is_allowed(VMCS_SECONDARY_PROC_CONTROLS, MSR_IA32_VMX_PROCBASED_CTLS2,
+			MSR_IA32_VMX_PROCBASED_CTLS2),
+	     "a secondary processor-based control has a value that this processor does not allow");
+	RULE(is_allowed(VMCS_EXIT_CONTROLS, MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS),
+	     "a VM-exit control has a value that this processor does not allow");
+	RULE(is_allowed(VMCS_ENTRY_CONTROLS, MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_TRUE_ENTRY_CTLS),
+	     "a VM-entry control has a value that this processor does not allow");
+	RULE(is_page(VMCS_IO_BITMAP_A) && is_page(VMCS_IO_BITMAP_B),
+	     "an I/O bitmap is not a page of physical memory");
+	RULE(is_page(VMCS_MSR_BITMAP), "the MSR bitmap is not a page of physical memory");
+	RULE(!has(VMCS_PIN_BASED_CONTROLS, PIN_VIRTUAL_NMI) ||
+		     has(VMCS_PIN_BASED_CONTROLS, PIN_NMI),
+	     "virtual NMIs need NMI exiting");
+	RULE(!has(VMCS_PROC_BASED_CONTROLS, PROC_NMI_WINDOW) ||
+		     has(VMCS_PIN_BASED_CONTROLS, PIN_VIRTUAL_NMI),
+	     "NMI-window exiting needs virtual NMIs");
+	RULE(!has(VMCS_SECONDARY_PROC_CONTROLS, PROC2_UNRESTRICTED_GUEST) ||
+		     has(VMCS_SECONDARY_PROC_CONTROLS, PROC2_EPT),
+	     "unrestricted guest needs EPT");
+	RULE(!has(VMCS_SECONDARY_PROC_CONTROLS, PROC2_VPID) || vmcs_read(VMCS_VPID) != 0,
+	     "the VPID is 0");
+	RULE(!has(VMCS_EXIT_CONTROLS, EXIT_SAVE_PREEMPTION_TIMER) ||
+		     has(VMCS_PIN_BASED_CONTROLS, PIN_PREEMPTION_TIMER),
+	     "saving the preemption timer needs the timer");
+	return NULL;
+}
+
+static const char *check_injection(void)
+{
+	const uint64_t info = vmcs_read(VMCS_ENTRY_INTERRUPTION_INFO);
+	const unsigned int type = INTERRUPTION_TYPE(info);
+	const unsigned int vector = INTERRUPTION_VECTOR(info);
+
+	if (!(info & INTERRUPTION_VALID))
+		return NULL;
+	RULE(type != 1, "the injected event has the reserved type 1");
+	RULE(type != EVENT_NMI || vector == VECTOR_NMI, "the injected NMI has not vector 2");
+	RULE(type != EVENT_HARDWARE_EXCEPTION || vector < 32,
+	     "the injected hardware exception has a vector above 31");
+	RULE(!(info & INTERRUPTION_ERROR_CODE_VALID) || type == EVENT_HARDWARE_EXCEPTION,
+	     "the injected event has an error code, but is no hardware exception");
+	RULE(type != EVENT_EXTERNAL_INTERRUPT || has(VMCS_GUEST_RFLAGS, RFLAGS_IF),
+	     "an external interrupt is injected with RFLAGS.IF = 0");
+	RULE(type != EVENT_EXTERNAL_INTERRUPT ||
+		     !(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) &
+		       (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)),
+	     "an external interrupt is injected in the shadow of STI or MOV SS");
+	RULE(type != EVENT_NMI || !has(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI),
+	     "an NMI is injected while NMIs are blocked");
+	return NULL;
+}
+
+static const char *check_host(void)
+{
+	RULE(is_fixed(vmcs_read(VMCS_HOST_CR0), machine.cr0_fixed0, machine.cr0_fixed1),
+	     "host CR0 has a bit that VMX operation does not allow");
+	RULE(is_fixed(vmcs_read(VMCS_HOST_CR4), machine.cr4_fixed0, machine.cr4_fixed1),
+	     "host CR4 has a bit that VMX operation does not allow");
+	RULE((vmcs_read(VMCS_HOST_CR3) & ~machine.physical_mask) == 0,
+	     "host CR3 is above the physical address width");
+	RULE(vmcs_read(VMCS_HOST_CS_SELECTOR) != 0 && vmcs_read(VMCS_HOST_TR_SELECTOR) != 0,
+	     "host CS or TR is a null selector");
+	RULE(is_canonical(vmcs_read(VMCS_HOST_RIP)) && is_canonical(vmcs_read(VMCS_HOST_GS_BASE)) &&
+		     is_canonical(vmcs_read(VMCS_HOST_TR_BASE)) &&
+		     is_canonical(vmcs_read(VMCS_HOST_GDTR_BASE)) &&
+		     is_canonical(vmcs_read(VMCS_HOST_IDTR_BASE)),
+	     "a host address is not canonical");
+	RULE(has(VMCS_HOST_EFER, EFER_LME | EFER_LMA), "host EFER is not that of 64-bit mode");
+	return NULL;
+}
+
+static const char *check_guest_control_registers(void)
+{
+	const bool ia32e = has(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_GUEST);
+	const bool unrestricted = has(VMCS_SECONDARY_PROC_CONTROLS, PROC2_UNRESTRICTED_GUEST);
+	const uint64_t exempt = unrestricted ? CR0_PE | CR0_PG : 0;
+
+	RULE(is_fixed(vmcs_read(VMCS_GUEST_CR0), machine.cr0_fixed0 & ~exempt, machine.cr0_fixed1),
+	     "guest CR0 has a bit that VMX operation does not allow");
+	RULE(!has(VMCS_GUEST_CR0, CR0_PG) || has(VMCS_GUEST_CR0, CR0_PE),
+	     "guest CR0.PG is 1 with CR0.PE = 0");
+	RULE(is_fixed(vmcs_read(VMCS_GUEST_CR4), machine.cr4_fixed0, machine.cr4_fixed1),
+	     "guest CR4 has a bit that VMX operation does not allow");
+	RULE(!ia32e || (has(VMCS_GUEST_CR0, CR0_PG) && has(VMCS_GUEST_CR4, CR4_PAE)),
+	     "an IA-32e mode guest needs CR0.PG and CR4.PAE");
+	RULE(ia32e || !has(VMCS_GUEST_CR4, CR4_PCIDE), "guest CR4.PCIDE is 1 outside IA-32e mode");
+	RULE((vmcs_read(VMCS_GUEST_CR3) & ~machine.physical_mask) == 0,
+	     "guest CR3 is above the physical address width");
+	RULE(has(VMCS_GUEST_EFER, EFER_LMA) == ia32e,
+	     "guest EFER.LMA differs from the control \"IA-32e mode guest\"");
+	RULE(!has(VMCS_GUEST_CR0, CR0_PG) || has(VMCS_GUEST_EFER, EFER_LME) == ia32e,
+	     "guest EFER.LME differs from EFER.LMA with paging on");
+	RULE(vmcs_read(VMCS_GUEST_DR7) >> 32 == 0, "guest DR7 has a bit above 31");
+	return NULL;
+}
+
+/* G says the unit of the limit: low bits all 1 or high bits all 0 follow from it. */
+static bool limit_fits_granularity(uint64_t limit, uint64_t rights)
+{
+	return ((limit & 0xfff) == 0xfff || !(rights & SEGMENT_G)) &&
+	       ((limit >> 20) == 0 || (rights & SEGMENT_G));
+}
+
+static const char *check_guest_segments(void)
+{
+	const uint64_t cs = vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS);
+	const uint64_t ss = vmcs_read(VMCS_GUEST_SS_ACCESS_RIGHTS);
+	const uint64_t tr = vmcs_read(VMCS_GUEST_TR_ACCESS_RIGHTS);
+
+	if (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_VM)
+		return NULL; /* virtual-8086 mode has rules of its own */
+	for (unsigned int s = SEG_ES; s <= SEG_GS; s++) {
+		const uint64_t rights = vmcs_read(VMCS_SEGMENT(VMCS_GUEST_ES_ACCESS_RIGHTS, s));
+
+		if (s != SEG_CS && (rights & ACCESS_RIGHTS_UNUSABLE))
+			continue;
+		RULE((rights & SEGMENT_S) && (rights & SEGMENT_PRESENT) &&
+			     !(rights & SEGMENT_RESERVED),
+		     "a guest segment's access rights are not those of a present code or data "
+		     "segment");
+		RULE(limit_fits_granularity(vmcs_read(VMCS_SEGMENT(VMCS_GUEST_ES_LIMIT, s)),
+					    rights),
+		     "a guest segment's limit does not fit its granularity");
+	}
+	RULE(SEGMENT_TYPE(cs) == 3 || (SEGMENT_TYPE(cs) & 9) == 9,
+	     "guest CS is not an accessed code segment");
+	RULE(!has(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_GUEST) ||
+		     !((cs & ACCESS_RIGHTS_L) && (cs & SEGMENT_D)),
+	     "guest CS has both L and D");
+	RULE((ss & ACCESS_RIGHTS_UNUSABLE) || (SEGMENT_TYPE(ss) & 0xb) == 3,
+	     "guest SS is not an accessed, writable data segment");
+	RULE(!(tr & ACCESS_RIGHTS_UNUSABLE) && !(tr & SEGMENT_S) && (tr & SEGMENT_PRESENT) &&
+		     (SEGMENT_TYPE(tr) == 11 ||
+		      (SEGMENT_TYPE(tr) == 3 && !has(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_GUEST))),
+	     "guest TR is not a busy TSS");
+	RULE(!(vmcs_read(VMCS_GUEST_TR_SELECTOR) & SELECTOR_TI), "guest TR is in the LDT");
+	RULE(limit_fits_granularity(vmcs_read(VMCS_GUEST_TR_LIMIT), tr),
+	     "guest TR's limit does not fit its granularity");
+	RULE(is_canonical(vmcs_read(VMCS_GUEST_FS_BASE)) &&
+		     is_canonical(vmcs_read(VMCS_GUEST_GS_BASE)) &&
+		     is_canonical(vmcs_read(VMCS_GUEST_TR_BASE)) &&
+		     is_canonical(vmcs_read(VMCS_GUEST_GDTR_BASE)) &&
+		     is_canonical(vmcs_read(VMCS_GUEST_IDTR_BASE)),
+	     "a guest segment or descriptor table base is not canonical");
+	return NULL;
+}
+
+static const char *check_guest_state(void)
+{
+	const uint64_t rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+	const uint64_t blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
+	const uint64_t activity = vmcs_read(VMCS_GUEST_ACTIVITY_STATE);
+	const bool shadow = blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS);
+
+	RULE(rflags & RFLAGS_RESERVED, "guest RFLAGS bit 1 is 0");
+	RULE(!(rflags & RFLAGS_ALWAYS_0), "guest RFLAGS has a reserved bit");
+	RULE(!(rflags & RFLAGS_VM) || !has(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_GUEST),
+	     "guest RFLAGS.VM is 1 in IA-32e mode");
+	RULE(!has(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_L) ||
+		     is_canonical(vmcs_read(VMCS_GUEST_RIP)),
+	     "guest RIP is not canonical");
+	RULE(activity <= ACTIVITY_LAST, "the guest's activity state is none");
+	RULE(activity != ACTIVITY_HLT ||
+		     ACCESS_RIGHTS_DPL(vmcs_read(VMCS_GUEST_SS_ACCESS_RIGHTS)) == 0,
+	     "the guest is in HLT, but not at CPL 0");
+	RULE(activity == ACTIVITY_ACTIVE || !shadow,
+	     "the guest is not active, in the shadow of STI or MOV SS");
+	RULE(!(blocking & INTERRUPTIBILITY_STI) || !(blocking & INTERRUPTIBILITY_MOV_SS),
+	     "the guest is in the shadow of STI and of MOV SS at once");
+	RULE(!(blocking & INTERRUPTIBILITY_STI) || (rflags & RFLAGS_IF),
+	     "the guest is in the shadow of STI with RFLAGS.IF = 0");
+	RULE(!shadow || (rflags & RFLAGS_TF) == 0 ||
+		     has(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS) ||
+		     has(VMCS_GUEST_DEBUGCTL, DEBUGCTL_BTF),
+	     "RFLAGS.TF is 1 in the shadow of STI or MOV SS, and no single step is pending");
+	RULE(vmcs_read(VMCS_VMCS_LINK_POINTER) == ~0ULL, "the VMCS link pointer is not all ones");
+	return NULL;
+}
+
+const char *vmcs_check(void)
+{
+	static const char *(*const parts[])(void) = {
+		check_controls,	      check_injection,	 check_host, check_guest_control_registers,
+		check_guest_segments, check_guest_state,
+	};
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		const char *const broken = parts[i]();
+
+		if (broken)
+			return broken;
+	}
+	return NULL;
+}

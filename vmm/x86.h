@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Instructions that C has no words for. Nothing here has state. */
+#ifndef VMM_X86_H
+#define VMM_X86_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cpuid_leaf {
+	uint32_t eax, ebx, ecx, edx;
+};
+
+static inline struct cpuid_leaf cpuid(uint32_t leaf, uint32_t subleaf)
+{
+	struct cpuid_leaf r;
+
+	asm volatile("cpuid"
+		     : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+		     : "a"(leaf), "c"(subleaf));
+	return r;
+}
+
+static inline uint64_t rdmsr(uint32_t msr)
+{
+	uint32_t low, high;
+
+	asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+	return ((uint64_t)high << 32) | low;
+}
+
+static inline void wrmsr(uint32_t msr, uint64_t value)
+{
+	asm volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
+}
+
+/* An instruction at 1: that faults goes on at 2: instead (trap.c looks the pair up). */
+#define FIXUP                          \
+	".pushsection .fixup, \"a\"\n" \
+	".quad 1b, 2b\n"               \
+	".popsection\n"
+
+/* WRMSR and XSETBV with a value from a guest: false when the processor refuses it with #GP. */
+static inline bool wrmsr_safe(uint32_t msr, uint64_t value)
+{
+	uint8_t faulted = 1;
+
+	asm volatile("1: wrmsr\n"
+		     "movb $0, %0\n"
+		     "2:\n" FIXUP
+		     : "+m"(faulted)
+		     : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
+	return !faulted;
+}
+
+static inline bool xsetbv_safe(uint32_t xcr, uint64_t value)
+{
+	uint8_t faulted = 1;
+
+	asm volatile("1: xsetbv\n"
+		     "movb $0, %0\n"
+		     "2:\n" FIXUP
+		     : "+m"(faulted)
+		     : "c"(xcr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
+	return !faulted;
+}
+
+#define DEFINE_REGISTER_ACCESS(reg)                                        \
+	static inline uint64_t read_##reg(void)                            \
+	{                                                                  \
+		uint64_t value;                                            \
+		asm volatile("mov %%" #reg ", %0" : "=r"(value));          \
+		return value;                                              \
+	}                                                                  \
+	static inline void write_##reg(uint64_t value)                     \
+	{                                                                  \
+		asm volatile("mov %0, %%" #reg : : "r"(value) : "memory"); \
+	}
+
+DEFINE_REGISTER_ACCESS(cr0)
+DEFINE_REGISTER_ACCESS(cr2)
+DEFINE_REGISTER_ACCESS(cr3)
+DEFINE_REGISTER_ACCESS(cr4)
+DEFINE_REGISTER_ACCESS(cr8)
+DEFINE_REGISTER_ACCESS(dr6)
+DEFINE_REGISTER_ACCESS(dr7)
+
+#undef DEFINE_REGISTER_ACCESS
+
+static inline uint8_t inb(uint16_t port)
+{
+	uint8_t value;
+
+	asm volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline uint16_t inw(uint16_t port)
+{
+	uint16_t value;
+
+	asm volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline uint32_t inl(uint16_t port)
+{
+	uint32_t value;
+
+	asm volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline void outb(uint16_t port, uint8_t value)
+{
+	asm volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline void outw(uint16_t port, uint16_t value)
+{
+	asm volatile("outw %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline void outl(uint16_t port, uint32_t value)
+{
+	asm volatile("outl %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline uint64_t rdtsc(void)
+{
+	uint32_t low, high;
+
+	asm volatile("rdtsc" : "=a"(low), "=d"(high));
+	return ((uint64_t)high << 32) | low;
+}
+
+static inline void invlpg(uint64_t address)
+{
+	asm volatile("invlpg (%0)" : : "r"(address) : "memory");
+}
+
+static inline void pause(void)
+{
+	asm volatile("pause");
+}
+
+static inline void hlt(void)
+{
+	asm volatile("hlt");
+}
+
+static inline void wbinvd(void)
+{
+	asm volatile("wbinvd" : : : "memory");
+}
+
+#endif
