@@ -95,6 +95,10 @@ $(eval $(call object_rules,unit,UNIT_CFLAGS))
 
 $(filter %.asm.o,$(VMM_OBJECTS)): build/gen/offsets.inc
 
+# What guests pay for at every exit: no frame pointers there. A backtrace passes these functions over.
+HOT_PATH := exit cpuid msr event ept hypercall
+$(HOT_PATH:%=build/vmm/vmm/%.c.o): VMM_CFLAGS += -fomit-frame-pointer
+
 # Constants that the VMM's assembly needs: the compiler prints them as "->NAME $value".
 build/gen/offsets.inc: vmm/offsets.c build/.flags
 	@mkdir -p $(@D)

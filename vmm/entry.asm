@@ -76,12 +76,12 @@ vcpu_launch:
 	vmlaunch
 	jmp entry_failed
 
-; HOST_RIP. HOST_RSP is the end of vcpu->regs, which is the start of the struct.
+; HOST_RIP. RBP stays the guest's: a backtrace ends where it leaves the VMM's memory.
+; HOST_RSP is the end of vcpu->regs, which is the start of the struct.
 align 16
 vmexit_entry:
 	push_guest_regs
 	mov rdi, rsp
-	xor ebp, ebp
 	call vcpu_handle_exit
 
 ; An NMI between the test of vcpu->work and VMRESUME would wait for the next exit, which may never
@@ -103,7 +103,6 @@ vcpu_resume_end:
 entry_failed:
 	push_guest_regs
 	mov rdi, rsp
-	xor ebp, ebp
 	call vcpu_entry_failed
 	ud2
 
@@ -111,6 +110,5 @@ align 16
 vmexit_entry_traced:
 	push_guest_regs
 	mov rdi, rsp
-	xor ebp, ebp
 	call vcpu_handle_exit_traced
 	jmp vcpu_resume_begin

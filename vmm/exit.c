@@ -23,10 +23,33 @@
 
 typedef void exit_handler(struct vcpu *vcpu);
 
-struct exit_entry {
-	const char *name;
-	exit_handler *handle;
-};
+/* SDM 3C 27.7.3 and 28.3.4: an instruction that exits does not do what its end would have done. */
+static void end_shadow(uint64_t interruptibility)
+{
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY,
+		   interruptibility & ~(uint64_t)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
+}
+
+static void pend_single_step(void)
+{
+	if (!(vmcs_read(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF))
+		vmcs_set_bits(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS);
+}
+
+void skip_instruction(void)
+{
+	const uint64_t rip = vmcs_read(VMCS_GUEST_RIP);
+	const uint64_t length = vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
+	uint64_t interruptibility;
+
+	vmcs_write(VMCS_GUEST_RIP, rip + length);
+	interruptibility = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
+	if (__builtin_expect(interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS),
+			     0))
+		end_shadow(interruptibility);
+	if (__builtin_expect(vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_TF, 0))
+		pend_single_step();
+}
 
 static void handle_exception_nmi(struct vcpu *vcpu)
 {
@@ -103,11 +126,11 @@ static void handle_hlt(struct vcpu *vcpu)
 	vmcs_write(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_HLT);
 }
 
-/* INVD would throw away what the VMM has in the caches. Writing it back first is allowed. */
+/* INVD would throw away what the VMM has in the caches; to lose nothing is as good for the guest.
+ */
 static void handle_invd(struct vcpu *vcpu)
 {
 	(void)vcpu;
-	wbinvd();
 	skip_instruction();
 }
 
@@ -161,45 +184,6 @@ static void handle_entry_failure(struct vcpu *vcpu)
 		     rule ? rule : "");
 }
 
-static const struct exit_entry exits[EXIT_REASON_COUNT] = {
-	[EXIT_REASON_EXCEPTION_NMI] = { "exception or NMI", handle_exception_nmi },
-	[EXIT_REASON_EXTERNAL_INTERRUPT] = { "external interrupt", handle_external_interrupt },
-	[EXIT_REASON_TRIPLE_FAULT] = { "triple fault", handle_triple_fault },
-	[EXIT_REASON_INIT] = { "INIT", handle_init },
-	[EXIT_REASON_INTERRUPT_WINDOW] = { "interrupt window", handle_interrupt_window },
-	[EXIT_REASON_NMI_WINDOW] = { "NMI window", handle_nmi_window },
-	[EXIT_REASON_TASK_SWITCH] = { "task switch", handle_task_switch },
-	[EXIT_REASON_CPUID] = { "CPUID", handle_cpuid },
-	[EXIT_REASON_GETSEC] = { "GETSEC", raise_ud },
-	[EXIT_REASON_HLT] = { "HLT", handle_hlt },
-	[EXIT_REASON_INVD] = { "INVD", handle_invd },
-	[EXIT_REASON_VMCALL] = { "VMCALL", handle_vmcall },
-	[EXIT_REASON_VMCLEAR] = { "VMCLEAR", raise_ud },
-	[EXIT_REASON_VMLAUNCH] = { "VMLAUNCH", raise_ud },
-	[EXIT_REASON_VMPTRLD] = { "VMPTRLD", raise_ud },
-	[EXIT_REASON_VMPTRST] = { "VMPTRST", raise_ud },
-	[EXIT_REASON_VMREAD] = { "VMREAD", raise_ud },
-	[EXIT_REASON_VMRESUME] = { "VMRESUME", raise_ud },
-	[EXIT_REASON_VMWRITE] = { "VMWRITE", raise_ud },
-	[EXIT_REASON_VMXOFF] = { "VMXOFF", raise_ud },
-	[EXIT_REASON_VMXON] = { "VMXON", raise_ud },
-	[EXIT_REASON_CR_ACCESS] = { "control register access", handle_cr_access },
-	[EXIT_REASON_IO] = { "I/O", handle_io },
-	[EXIT_REASON_RDMSR] = { "RDMSR", handle_rdmsr },
-	[EXIT_REASON_WRMSR] = { "WRMSR", handle_wrmsr },
-	[EXIT_REASON_ENTRY_GUEST_STATE] = { "invalid guest state", handle_entry_failure },
-	[EXIT_REASON_ENTRY_MSR_LOAD] = { "MSR loading", handle_entry_failure },
-	[EXIT_REASON_MONITOR_TRAP] = { "monitor trap flag", handle_monitor_trap },
-	[EXIT_REASON_ENTRY_MACHINE_CHECK] = { "machine check during entry", handle_entry_failure },
-	[EXIT_REASON_EPT_VIOLATION] = { "EPT violation", handle_ept_violation },
-	[EXIT_REASON_EPT_MISCONFIG] = { "EPT misconfiguration", handle_ept_misconfig },
-	[EXIT_REASON_INVEPT] = { "INVEPT", raise_ud },
-	[EXIT_REASON_PREEMPTION_TIMER] = { "preemption timer", handle_preemption_timer },
-	[EXIT_REASON_INVVPID] = { "INVVPID", raise_ud },
-	[EXIT_REASON_XSETBV] = { "XSETBV", handle_xsetbv },
-	[EXIT_REASON_VMFUNC] = { "VMFUNC", raise_ud },
-};
-
 static void handle_unknown(struct vcpu *vcpu)
 {
 	guest_failed(vcpu, "unexpected-exit",
@@ -207,17 +191,79 @@ static void handle_unknown(struct vcpu *vcpu)
 		     EXIT_REASON_BASIC(vmcs_read32(VMCS_EXIT_REASON)));
 }
 
+/* One line per reason. Whoever adds an exit adds a line. */
+#define EXITS(EXIT)                                                                   \
+	EXIT(EXCEPTION_NMI, "exception or NMI", handle_exception_nmi)                 \
+	EXIT(EXTERNAL_INTERRUPT, "external interrupt", handle_external_interrupt)     \
+	EXIT(TRIPLE_FAULT, "triple fault", handle_triple_fault)                       \
+	EXIT(INIT, "INIT", handle_init)                                               \
+	EXIT(INTERRUPT_WINDOW, "interrupt window", handle_interrupt_window)           \
+	EXIT(NMI_WINDOW, "NMI window", handle_nmi_window)                             \
+	EXIT(TASK_SWITCH, "task switch", handle_task_switch)                          \
+	EXIT(CPUID, "CPUID", handle_cpuid)                                            \
+	EXIT(GETSEC, "GETSEC", raise_ud)                                              \
+	EXIT(HLT, "HLT", handle_hlt)                                                  \
+	EXIT(INVD, "INVD", handle_invd)                                               \
+	EXIT(VMCALL, "VMCALL", handle_vmcall)                                         \
+	EXIT(VMCLEAR, "VMCLEAR", raise_ud)                                            \
+	EXIT(VMLAUNCH, "VMLAUNCH", raise_ud)                                          \
+	EXIT(VMPTRLD, "VMPTRLD", raise_ud)                                            \
+	EXIT(VMPTRST, "VMPTRST", raise_ud)                                            \
+	EXIT(VMREAD, "VMREAD", raise_ud)                                              \
+	EXIT(VMRESUME, "VMRESUME", raise_ud)                                          \
+	EXIT(VMWRITE, "VMWRITE", raise_ud)                                            \
+	EXIT(VMXOFF, "VMXOFF", raise_ud)                                              \
+	EXIT(VMXON, "VMXON", raise_ud)                                                \
+	EXIT(CR_ACCESS, "control register access", handle_cr_access)                  \
+	EXIT(IO, "I/O", handle_io)                                                    \
+	EXIT(RDMSR, "RDMSR", handle_rdmsr)                                            \
+	EXIT(WRMSR, "WRMSR", handle_wrmsr)                                            \
+	EXIT(ENTRY_GUEST_STATE, "invalid guest state", handle_entry_failure)          \
+	EXIT(ENTRY_MSR_LOAD, "MSR loading", handle_entry_failure)                     \
+	EXIT(MONITOR_TRAP, "monitor trap flag", handle_monitor_trap)                  \
+	EXIT(ENTRY_MACHINE_CHECK, "machine check during entry", handle_entry_failure) \
+	EXIT(EPT_VIOLATION, "EPT violation", handle_ept_violation)                    \
+	EXIT(EPT_MISCONFIG, "EPT misconfiguration", handle_ept_misconfig)             \
+	EXIT(INVEPT, "INVEPT", raise_ud)                                              \
+	EXIT(PREEMPTION_TIMER, "preemption timer", handle_preemption_timer)           \
+	EXIT(INVVPID, "INVVPID", raise_ud)                                            \
+	EXIT(XSETBV, "XSETBV", handle_xsetbv)                                         \
+	EXIT(VMFUNC, "VMFUNC", raise_ud)
+
+static const char *const exit_names[EXIT_REASON_COUNT] = {
+#define EXIT(reason, name, handler) [EXIT_REASON_##reason] = (name),
+	EXITS(EXIT)
+#undef EXIT
+};
+
+/* The default is meant to be overridden. */
+#pragma GCC diagnostic push
+#ifdef __clang__
+#pragma GCC diagnostic ignored "-Winitializer-overrides"
+#else
+#pragma GCC diagnostic ignored "-Woverride-init"
+#endif
+/* clang-format off */
+static exit_handler *const exit_handlers[EXIT_REASON_COUNT] = {
+	[0 ... EXIT_REASON_COUNT - 1] = handle_unknown,
+#define EXIT(reason, name, handler) [EXIT_REASON_##reason] = (handler),
+	EXITS(EXIT)
+#undef EXIT
+};
+/* clang-format on */
+#pragma GCC diagnostic pop
+
 void vcpu_handle_exit(struct vcpu *vcpu)
 {
 	/* Bit 31 tells a failed entry; the basic reason says so as well. */
 	const uint32_t reason = EXIT_REASON_BASIC(vmcs_read32(VMCS_EXIT_REASON));
 
-	if (__builtin_expect(reason >= EXIT_REASON_COUNT || !exits[reason].handle, 0)) {
+	if (__builtin_expect(reason >= EXIT_REASON_COUNT, 0)) {
 		handle_unknown(vcpu);
 		return;
 	}
 	vcpu->exits_by_reason[reason]++;
-	exits[reason].handle(vcpu);
+	exit_handlers[reason](vcpu);
 }
 
 void vcpu_handle_exit_traced(struct vcpu *vcpu)
@@ -238,30 +284,6 @@ void vcpu_entry_failed(struct vcpu *vcpu)
 	guest_failed(vcpu, "vm-entry", "VM entry failed: %s%s%s",
 		     vmcs_instruction_error_name(vmcs_read(VMCS_INSTRUCTION_ERROR)),
 		     rule ? "; first rule broken: " : "", rule ? rule : "");
-}
-
-/* SDM 3C 27.7.3 and 28.3.4: an instruction that exits does not do what its end would have done. */
-static void finish_instruction(uint64_t interruptibility, uint64_t rflags)
-{
-	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY,
-		   interruptibility & ~(uint64_t)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
-	if ((rflags & RFLAGS_TF) && !(vmcs_read(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF))
-		vmcs_set_bits(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS);
-}
-
-void skip_instruction(void)
-{
-	const uint64_t rip = vmcs_read(VMCS_GUEST_RIP);
-	const uint64_t length = vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
-	const uint64_t interruptibility = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
-	const uint64_t rflags = vmcs_read(VMCS_GUEST_RFLAGS);
-
-	vmcs_write(VMCS_GUEST_RIP, rip + length);
-	if (__builtin_expect(
-		    (interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)) ||
-			    (rflags & RFLAGS_TF),
-		    0))
-		finish_instruction(interruptibility, rflags);
 }
 
 void raise_ud(struct vcpu *vcpu)
@@ -302,7 +324,7 @@ const char *exit_reason_name(uint32_t reason)
 {
 	const uint32_t basic = EXIT_REASON_BASIC(reason);
 
-	return basic < EXIT_REASON_COUNT && exits[basic].name ? exits[basic].name
+	return basic < EXIT_REASON_COUNT && exit_names[basic] ? exit_names[basic]
 							      : "unknown reason";
 }
 

@@ -49,10 +49,8 @@ void io_init(uint64_t rsdp)
 	struct acpi acpi;
 	const char *error;
 
-	if (rsdp == 0) {
-		log_info("the firmware has no ACPI tables");
+	if (rsdp == 0)
 		return;
-	}
 	error = acpi_init(&acpi, rsdp);
 	if (error)
 		log_error("ACPI: %s; going on without", error);
@@ -120,11 +118,13 @@ static enum end_wish wish_of(uint16_t port, unsigned int size, uint32_t value)
 	    byte_written(port, size, value, power.reset_address, &byte) &&
 	    byte == power.reset_value)
 		return END_WISH_REBOOT;
-	if (power.pm1a_control != 0 &&
-	    byte_written(port, size, value, power.pm1a_control + 1, &byte) &&
-	    (byte << 8 & PM1_SLEEP_ENABLE) && power.has_sleep_5 &&
-	    PM1_SLEEP_TYPE(byte << 8) == power.sleep_5a)
-		return END_WISH_POWEROFF;
+	if (power.has_sleep_5 && power.pm1a_control != 0 &&
+	    byte_written(port, size, value, power.pm1a_control + 1, &byte)) {
+		const uint32_t pm1 = (uint32_t)byte << 8;
+
+		if ((pm1 & PM1_SLEEP_ENABLE) && PM1_SLEEP_TYPE(pm1) == power.sleep_5a)
+			return END_WISH_POWEROFF;
+	}
 	return END_WISH_NONE;
 }
 

@@ -77,7 +77,7 @@ volatile void *mmio_map(uint64_t address, uint64_t size)
 	const uint64_t end = (address + size + PAGE_MASK) & ~PAGE_MASK;
 
 	for (uint64_t page = first; page < end; page += PAGE_SIZE)
-		if (!paging_lookup(&space, MMIO_BASE + page, NULL, NULL) &&
+		if (!memory_is_mapped((const void *)(MMIO_BASE + page), 1) &&
 		    !paging_map(&space, MMIO_BASE + page, page, PAGE_SIZE, PAGE_WRITE,
 				CACHE_UNCACHED))
 			panic("no-memory",
@@ -95,7 +95,8 @@ void memory_usage(uint64_t *used, uint64_t *total)
 bool memory_is_mapped(const void *address, uint64_t size)
 {
 	const uint64_t last = (uint64_t)address + size - 1;
+	uint64_t physical;
 
-	return paging_lookup(&space, (uint64_t)address, NULL, NULL) &&
-	       paging_lookup(&space, last, NULL, NULL);
+	return paging_lookup(&space, (uint64_t)address, &physical, NULL) &&
+	       paging_lookup(&space, last, &physical, NULL);
 }

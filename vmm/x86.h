@@ -148,9 +148,4 @@ static inline void hlt(void)
 	asm volatile("hlt");
 }
 
-static inline void wbinvd(void)
-{
-	asm volatile("wbinvd" : : : "memory");
-}
-
 #endif
