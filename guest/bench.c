@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Round trips as the guest sees them, in TSC ticks: one instruction that exits, measured many
+ * times, less the same without it. tests/bench/exits.py reads the lines.
+ */
+#include "guest/machine.h"
+#include "guest/suite.h"
+#include "lib/string.h"
+
+#define SAMPLES	  10000
+#define HISTOGRAM 8192
+
+/* What the measured instruction gets in RAX, RCX and RDX. */
+struct operands {
+	uint64_t rax, rcx, rdx;
+};
+
+typedef uint64_t sample_function(const struct operands *operands);
+
+/*
+ * Ticks from one RDTSC to the next with `text` between them. Each RDTSC begins a new trace by a
+ * jump (see read_tsc()); R8 keeps the start, since the other registers may be the text's.
+ */
+#define SAMPLE(name, text)                                                                \
+	static uint64_t name(const struct operands *operands)                             \
+	{                                                                                 \
+		uint64_t ticks, rcx = operands->rcx;                                      \
+                                                                                          \
+		asm volatile("jmp 1f\n1:\trdtsc\n\tmovl %%eax, %%r8d\n\t"                 \
+			     "movq %2, %%rax\n\tmovq %3, %%rdx\n\t" text                  \
+			     "\n\tjmp 2f\n2:\trdtsc\n\tsubl %%r8d, %%eax"                 \
+			     : "=&a"(ticks), "+c"(rcx)                                    \
+			     : "D"(operands->rax), "r"(operands->rdx), "S"(test_pages[0]) \
+			     : "rbx", "rdx", "r8", "memory", "cc");                       \
+		return (uint32_t)ticks;                                                   \
+	}
+
+SAMPLE(sample_empty, "")
+SAMPLE(sample_cpuid, "cpuid")
+SAMPLE(sample_vmcall, "vmcall")
+SAMPLE(sample_invd, "invd")
+SAMPLE(sample_rdmsr, "rdmsr")
+SAMPLE(sample_wrmsr, "wrmsr")
+SAMPLE(sample_ud2, "ud2")
+SAMPLE(sample_read, "movq (%%rsi), %%rbx")
+
+/* boot.asm: the shortest handler that goes on behind UD2 */
+extern const char bench_skip_ud2[];
+
+static uint64_t sample_unmapped(const struct operands *operands)
+{
+	ept_unmap(test_pages[0]);
+	return sample_read(operands);
+}
+
+/* Samples by their value; longer ones count as the last. */
+static uint32_t histogram[HISTOGRAM];
+
+struct result {
+	uint64_t median, min, max;
+};
+
+static struct result measure(sample_function *sample, const struct operands *operands)
+{
+	struct result result = { 0, ~0ULL, 0 };
+	uint32_t below = 0;
+
+	memset(histogram, 0, sizeof(histogram));
+	for (unsigned int i = 0; i < SAMPLES; i++) {
+		const uint64_t ticks = sample(operands);
+
+		histogram[ticks < HISTOGRAM ? ticks : HISTOGRAM - 1]++;
+		if (ticks < result.min)
+			result.min = ticks;
+		if (ticks > result.max)
+			result.max = ticks;
+	}
+	while (below + histogram[result.median] <= SAMPLES / 2)
+		below += histogram[result.median++];
+	return result;
+}
+
+/* One line: the same without the instruction is taken off. */
+static void report(const char *name, sample_function *sample, sample_function *without,
+		   struct operands operands)
+{
+	const uint64_t base = measure(without, &operands).median;
+	const struct result r = measure(sample, &operands);
+
+	print("bench: %s %lld min %lld max %lld", name, (long long)(r.median - base),
+	      (long long)(r.min - base), (long long)(r.max - base));
+}
+
+void bench_run(void)
+{
+	const uint64_t efer = try_rdmsr(MSR_IA32_EFER);
+
+	report("cpuid", sample_cpuid, sample_empty, (struct operands){ 0 });
+	report("vmcall", sample_vmcall, sample_empty, (struct operands){ .rax = HYPERCALL_NOP });
+	report("invd", sample_invd, sample_empty, (struct operands){ 0 });
+	report("rdmsr", sample_rdmsr, sample_empty,
+	       (struct operands){ .rcx = MSR_IA32_FEATURE_CONTROL });
+	report("wrmsr", sample_wrmsr, sample_empty,
+	       (struct operands){ .rax = (uint32_t)efer, .rcx = MSR_IA32_EFER, .rdx = efer >> 32 });
+	gate_set_handler(VECTOR_UD, (uintptr_t)bench_skip_ud2);
+	report("ud", sample_ud2, sample_empty, (struct operands){ 0 });
+	report("ept-violation", sample_unmapped, sample_read, (struct operands){ 0 });
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The built-in guest: runs the tests, or (cmdline scenario=NAME) something that the VMM must
+ * survive and report. Ends by hypercall, 0 when nothing failed.
+ */
+#include <stdarg.h>
+
+#include "guest/machine.h"
+#include "guest/suite.h"
+#include "lib/format.h"
+#include "lib/string.h"
+#include "lib/tap.h"
+
+#define LINE_MAX 256
+
+static const char scenario_key[] = "scenario=";
+static struct selftest_info info;
+
+_Noreturn void guest_main(const struct selftest_info *given);
+
+void tap_write(const char *text, size_t length)
+{
+	hypercall(HYPERCALL_CONSOLE_WRITE, (uintptr_t)text, length, 0, 0);
+}
+
+void print(const char *format, ...)
+{
+	char line[LINE_MAX];
+	va_list arguments;
+	size_t length;
+
+	va_start(arguments, format);
+	length = (size_t)format_string_v(line, sizeof(line) - 1, format, arguments);
+	va_end(arguments);
+	if (length > sizeof(line) - 2)
+		length = sizeof(line) - 2;
+	line[length++] = '\n';
+	tap_write(line, length);
+}
+
+static _Noreturn void end(uint64_t status)
+{
+	hypercall(HYPERCALL_END, status, 0, 0, 0);
+	for (;;)
+		asm volatile("cli\n\thlt");
+}
+
+void guest_fail(const char *why)
+{
+	print("# guest: %s", why);
+	end(1);
+}
+
+static void triple_fault(void)
+{
+	gate_set_present(VECTOR_UD, false);
+	gate_set_present(VECTOR_NP, false);
+	gate_set_present(VECTOR_DF, false);
+	asm volatile("ud2");
+}
+
+/* Memory that the guest does not have. */
+static void touch_nowhere(void)
+{
+	const uint64_t address = (info.memory_size & ~(SIZE_2M - 1)) + SIZE_2M;
+
+	if (!page_map_large(address))
+		guest_fail("no memory for page tables");
+	(void)*(volatile uint64_t *)(uintptr_t)address;
+}
+
+static void halt(void)
+{
+	asm volatile("cli\n\thlt");
+}
+
+static void end_failed(void)
+{
+	end(1);
+}
+
+static void port_io(void)
+{
+	end(suite_run("io.*") ? 0 : 1);
+}
+
+static void bench(void)
+{
+	bench_run();
+	end(0);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} scenarios[] = {
+	{ "triple-fault", triple_fault },
+	{ "touch-nowhere", touch_nowhere },
+	{ "halt", halt },
+	{ "end-failed", end_failed },
+	{ "port-io", port_io },
+	{ "bench", bench },
+};
+
+static _Noreturn void run_scenario(const char *name)
+{
+	for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
+		if (strcmp(name, scenarios[i].name) != 0)
+			continue;
+		print("# guest: scenario %s", name);
+		scenarios[i].run();
+		guest_fail("the scenario did not end the guest");
+	}
+	guest_fail("no such scenario");
+}
+
+/* Called by boot.asm. */
+void guest_main(const struct selftest_info *given)
+{
+	info = *given;
+	machine_init(info.memory_size);
+	if (strncmp(info.cmdline, scenario_key, strlen(scenario_key)) == 0)
+		run_scenario(info.cmdline + strlen(scenario_key));
+	end(suite_run(info.tests) ? 0 : 1);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Tests and their results. A chapter is a file test_NAME.c with a table of tests; one test is one
+ * line of TAP. Checks that fail are explained below that line: expected, and got.
+ */
+#ifndef GUEST_SUITE_H
+#define GUEST_SUITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct frame;
+
+struct test {
+	const char *name;
+	void (*run)(uint64_t argument);
+	uint64_t argument;
+};
+
+struct chapter {
+	const char *name;
+	const struct test *tests;
+	size_t count;
+};
+
+#define CHAPTER(name, tests)                                    \
+	{                                                       \
+		name, tests, sizeof(tests) / sizeof((tests)[0]) \
+	}
+
+extern const struct chapter chapter_cpuid, chapter_cr, chapter_msr, chapter_vmx, chapter_event,
+	chapter_delivery, chapter_nmi, chapter_ept, chapter_timer, chapter_step, chapter_misc,
+	chapter_io;
+
+/* Run the tests whose CHAPTER.NAME matches the pattern ("": all); true when none failed. */
+bool suite_run(const char *pattern);
+
+/* `*` stands for any text, `?` for one character. */
+bool pattern_matches(const char *pattern, const char *text);
+
+/* In a test. A failed check does not end the test. */
+void check_equal(const char *what, uint64_t got, uint64_t expected);
+void check(const char *what, bool true_if_passed);
+/* So many events were caught. */
+void check_caught(unsigned int expected);
+/* The event with this number (from 0) was caught, and is this one. */
+void check_event(unsigned int number, unsigned int vector, uint64_t error_code);
+/* Exactly one event was caught, and it is this one. Ends catching. */
+void expect_event(unsigned int vector, uint64_t error_code);
+/* No event was caught. Ends catching. */
+void expect_no_event(void);
+void test_skip(const char *reason);
+
+/* One line to the log. */
+void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* End the guest as failed. */
+_Noreturn void guest_fail(const char *why);
+_Noreturn void guest_unexpected(const struct frame *frame);
+
+/* bench.c */
+void bench_run(void);
+
+#endif
