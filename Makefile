@@ -40,6 +40,8 @@ EFI_CFLAGS = $(COMMON_CFLAGS) $(FREESTANDING) -fpic -fshort-wchar -fvisibility=h
 	-DGNU_EFI_USE_MS_ABI -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
 UNIT_CFLAGS = $(COMMON_CFLAGS) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=all
+# The VMM's sources over the model of a processor: its headers stand before the real ones.
+MODEL_CFLAGS = -Itests/unit/model $(UNIT_CFLAGS)
 NASMFLAGS := -f elf64 -g -w+all -Werror -Ibuild/gen/ -I./
 
 VMM_SOURCES := $(filter-out vmm/offsets.c,$(wildcard vmm/*.c vmm/*/*.c vmm/*.asm vmm/*/*.asm))
@@ -48,14 +50,14 @@ BOOT_SOURCES := $(filter-out boot/blobs.asm,$(wildcard boot/*.c boot/*.asm))
 LIB_SOURCES := $(wildcard lib/*.c)
 UNIT_TESTS := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/test_*.c))
 
-VMM_OBJECTS := $(VMM_SOURCES:%=build/vmm/%.o)
+VMM_OBJECTS := $(VMM_SOURCES:%=build/vmm/%.o) build/vmm/build/gen/font.c.o
 GUEST_OBJECTS := $(GUEST_SOURCES:%=build/guest/%.o)
 BOOT_OBJECTS := $(BOOT_SOURCES:%=build/efi/%.o)
 
 .PHONY: all
 all: build/manfred.efi build/vmm.lst
 
--include $(shell find build/vmm build/guest build/efi build/unit build/gen build/linux -name '*.d' 2>/dev/null)
+-include $(shell find build/vmm build/guest build/efi build/unit build/model build/gen build/linux -name '*.d' 2>/dev/null)
 
 # ---- Tools of the host, and what the objects were built with ----
 
@@ -92,6 +94,7 @@ $(eval $(call object_rules,vmm,VMM_CFLAGS))
 $(eval $(call object_rules,guest,GUEST_CFLAGS))
 $(eval $(call object_rules,efi,EFI_CFLAGS))
 $(eval $(call object_rules,unit,UNIT_CFLAGS))
+$(eval $(call object_rules,model,MODEL_CFLAGS))
 
 $(filter %.asm.o,$(VMM_OBJECTS)): build/gen/offsets.inc
 
@@ -106,6 +109,12 @@ build/gen/offsets.inc: vmm/offsets.c build/.flags
 	@sed -n 's/^.*->\([A-Za-z0-9_]*\) *\$$\{0,1\}\(-\{0,1\}[0-9]*\).*/%define \1 \2/p' \
 		build/gen/offsets.s > $@
 	@test -s $@ || { echo "$<: no DEFINE line"; rm $@; exit 1; }
+
+# The screen's font: Spleen (BSD-2-Clause, (c) Frederic Cambus) of package fonts-spleen.
+FONT := /usr/share/consolefonts/spleen-8x16.psfu.gz
+build/gen/font.c: tools/mkfont.py | build/.setup-build
+	@mkdir -p $(@D)
+	$(Q)$(PYTHON) tools/mkfont.py $(FONT) > $@
 
 # ---- The VMM, linked twice: the second time with its own symbol table ----
 
@@ -227,7 +236,15 @@ build/unit/test_%: build/unit/tests/unit/test_%.c.o build/unit/host.a
 	$(call say,LD )
 	$(Q)$(CC) $(UNIT_CFLAGS) $^ -lcmocka -o $@
 
+# tests/unit/test_vmm_NAME.c tests vmm/NAME.c.
+build/unit/test_vmm_%: build/model/tests/unit/test_vmm_%.c.o build/model/vmm/%.c.o \
+		build/model/tests/unit/model/model.c.o build/unit/host.a
+	$(call say,LD )
+	$(Q)$(CC) $(UNIT_CFLAGS) $^ -lcmocka -o $@
+
 $(UNIT_TESTS:build/%=build/unit/tests/%.c.o): | build/.setup-test
+build/model/tests/unit/model/model.c.o: | build/.setup-test
+$(UNIT_TESTS:build/%=build/model/tests/%.c.o): | build/.setup-test
 
 .PHONY: unit
 unit: $(UNIT_TESTS)
@@ -268,7 +285,8 @@ syntax:
 	$(call syntax_check,$(VMM_SOURCES) $(LIB_SOURCES),VMM_CFLAGS)
 	$(call syntax_check,$(GUEST_SOURCES),GUEST_CFLAGS)
 	$(call syntax_check,$(BOOT_SOURCES) $(wildcard tools/efi/*.c),EFI_CFLAGS)
-	$(call syntax_check,$(wildcard tests/unit/*.c),UNIT_CFLAGS)
+	$(call syntax_check,$(filter-out tests/unit/test_vmm_%,$(wildcard tests/unit/*.c)),UNIT_CFLAGS)
+	$(call syntax_check,$(wildcard tests/unit/test_vmm_*.c tests/unit/model/*.c),MODEL_CFLAGS)
 
 .PHONY: clean
 clean:

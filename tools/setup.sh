@@ -11,6 +11,7 @@ packages() {
 		build libc6-dev        C library of the host programs
 		build binutils         links everything
 		build nasm             assembles the VMM
+		build fonts-spleen     the font of the screen console
 		build gnu-efi          start-up code of UEFI applications
 		build python3          runs the tools
 		build mtools           fills FAT file systems without root

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Text in a framebuffer of 32-bit pixels: what is on the screen, where the next
+ * character goes, and the drawing. Nothing here reads a pixel: framebuffers are
+ * slow to read. Who maps the framebuffer, and who writes, is not known here.
+ */
+#ifndef LIB_CONSOLE_H
+#define LIB_CONSOLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/boot_info.h"
+
+#define CONSOLE_COLUMNS_MAX 160
+#define CONSOLE_ROWS_MAX    120
+#define CONSOLE_TAB	    8
+
+#define GLYPH_WIDTH  8
+#define GLYPH_HEIGHT 16
+
+/* The characters that the font has: printable ASCII. */
+#define GLYPH_FIRST ' '
+#define GLYPH_LAST  '~'
+
+/* A byte is a line of a glyph, its bit 7 the leftmost pixel. */
+extern const uint8_t console_font[GLYPH_LAST - GLYPH_FIRST + 1][GLYPH_HEIGHT];
+
+struct console {
+	volatile uint32_t *pixels;
+	uint32_t width, height; /* pixels */
+	uint32_t stride;	/* pixels in a line */
+	uint32_t ink;		/* a pixel of text; the others are 0 */
+	uint32_t scale;		/* screen pixels to a glyph's pixel, in both directions */
+	uint32_t columns, rows;
+	uint32_t column, row; /* of the next character; just outside when it must wrap first */
+	char text[CONSOLE_ROWS_MAX][CONSOLE_COLUMNS_MAX]; /* what is on the screen */
+};
+
+/*
+ * Lay the text out: the smallest scale that gives CONSOLE_COLUMNS_MAX columns at
+ * most. Returns false when there is no framebuffer, when its pixels are not of 32
+ * bits, when its numbers contradict each other, or when it is too small to be of use.
+ */
+bool console_layout(struct console *console, const struct framebuffer *framebuffer);
+
+/* Bytes from the first pixel on that drawing may touch. */
+uint64_t console_size(const struct console *console);
+
+/* Clear the screen; `pixels` is where the framebuffer can be written. */
+void console_begin(struct console *console, volatile uint32_t *pixels);
+
+/*
+ * Write text: \n goes to the next line's begin, \r to this line's, \t to the next
+ * multiple of CONSOLE_TAB columns; what the font does not have is a '?'. Long
+ * lines wrap. A full screen scrolls by half its rows, since redrawing is what costs.
+ */
+void console_write(struct console *console, const char *text, size_t length);
+
+#endif
