@@ -237,14 +237,14 @@ build/unit/test_%: build/unit/tests/unit/test_%.c.o build/unit/host.a
 	$(Q)$(CC) $(UNIT_CFLAGS) $^ -lcmocka -o $@
 
 # tests/unit/test_vmm_NAME.c tests vmm/NAME.c.
-build/unit/test_vmm_%: build/model/tests/unit/test_vmm_%.c.o build/model/vmm/%.c.o \
+VMM_TESTS := $(filter build/unit/test_vmm_%,$(UNIT_TESTS))
+$(VMM_TESTS): build/unit/test_vmm_%: build/model/tests/unit/test_vmm_%.c.o build/model/vmm/%.c.o \
 		build/model/tests/unit/model/model.c.o build/unit/host.a
 	$(call say,LD )
 	$(Q)$(CC) $(UNIT_CFLAGS) $^ -lcmocka -o $@
 
-$(UNIT_TESTS:build/%=build/unit/tests/%.c.o): | build/.setup-test
-build/model/tests/unit/model/model.c.o: | build/.setup-test
-$(UNIT_TESTS:build/%=build/model/tests/%.c.o): | build/.setup-test
+$(patsubst build/%,build/unit/tests/%.c.o,$(filter-out $(VMM_TESTS),$(UNIT_TESTS))) \
+$(VMM_TESTS:build/%=build/model/tests/%.c.o) build/model/tests/unit/model/model.c.o: | build/.setup-test
 
 .PHONY: unit
 unit: $(UNIT_TESTS)

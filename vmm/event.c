@@ -12,8 +12,10 @@
 #include "vmm/vmcs.h"
 #include "vmm/x86.h"
 
-/* DR6 bits that are 0 when the condition was met (SDM 3B, 18.2.3): bus lock, RTM. */
-#define DR6_ACTIVE_LOW (1ULL << 11 | 1ULL << 16)
+/* DR6 bits that are 0 when the condition was met (SDM 3B, 18.2.3). */
+#define DR6_BUS_LOCK   (1ULL << 11)
+#define DR6_RTM	       (1ULL << 16)
+#define DR6_ACTIVE_LOW (DR6_BUS_LOCK | DR6_RTM)
 /* Bits of a #DB's event data that go to DR6: B0-B3, bus lock, BD, BS, RTM. */
 #define DEBUG_CAUSES 0x1680fULL
 
@@ -130,7 +132,9 @@ void event_queue(struct vcpu *vcpu, struct event event)
 		switch (event_merge(&first, &event, &vcpu->event)) {
 		case MERGE_SECOND:
 			keep_for_later(vcpu, &first);
-			vcpu->event.nested = (vmcs_read(VMCS_GUEST_CR4) & CR4_FRED) != 0;
+			vcpu->event.nested = event.type == EVENT_HARDWARE_EXCEPTION &&
+					     event.vector != VECTOR_DF &&
+					     (vmcs_read(VMCS_GUEST_CR4) & CR4_FRED);
 			break;
 		case MERGE_DOUBLE_FAULT:
 			break;
@@ -184,19 +188,30 @@ void event_iret_interrupted(void)
 	vmcs_set_bits(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
 }
 
+/* What #DB does to registers, and neither its interception nor its injection (SDM 3C, 28.1). */
 static void set_debug_registers(uint64_t causes)
 {
-	const uint64_t dr6 = read_dr6() | DR6_ACTIVE_LOW;
+	/* The processor sets RTM when it is not the cause, but leaves bus lock as it was. */
+	const uint64_t dr6 = read_dr6() | DR6_RTM;
 
-	write_dr6((dr6 | causes) ^ (causes & DR6_ACTIVE_LOW));
+	/* An interrupted delivery, which has already told the causes: they are not known here. */
+	if (causes == 0)
+		return;
+	write_dr6((dr6 | (causes & ~DR6_ACTIVE_LOW)) & ~(causes & DR6_ACTIVE_LOW));
 	vmcs_clear_bits(VMCS_GUEST_DR7, DR7_GD);
+	vmcs_clear_bits(VMCS_GUEST_DEBUGCTL, DEBUGCTL_LBR | DEBUGCTL_BTF);
 }
 
 static void inject(const struct event *event)
 {
-	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, event_to_info(event));
-	if (event->has_error_code)
+	uint32_t info = event_to_info(event);
+
+	/* In real mode no exception has an error code, and VM entry refuses one (27.2.1.3). */
+	if (event->has_error_code && !(vmcs_read(VMCS_GUEST_CR0) & CR0_PE))
+		info &= ~INTERRUPTION_ERROR_CODE_VALID;
+	else if (event->has_error_code)
 		vmcs_write(VMCS_ENTRY_EXCEPTION_ERROR_CODE, event->error_code);
+	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, info);
 	if (is_software_event(event->type))
 		vmcs_write(VMCS_ENTRY_INSTRUCTION_LENGTH, event->instruction_length);
 	if (event->type != EVENT_HARDWARE_EXCEPTION)
@@ -217,10 +232,14 @@ static uint8_t highest_pending_interrupt(const struct vcpu *vcpu)
 			 (unsigned int)__builtin_clzll(vcpu->pending_interrupts[word]));
 }
 
-/* SDM 3A, 11.8.3.1: CR8 holds back the priority classes up to its value. */
+/*
+ * SDM 3A, 11.8.3.1: CR8 holds back the priority classes up to its value. Class 0, which it would
+ * always hold back, is not the APIC's: these vectors come from an old interrupt controller.
+ */
 static bool interrupt_passes_priority(const struct vcpu *vcpu)
 {
-	return (vcpu->work & WORK_INTERRUPT) && highest_pending_interrupt(vcpu) >> 4 > vcpu->cr8;
+	return (vcpu->work & WORK_INTERRUPT) &&
+	       (vcpu->cr8 == 0 || highest_pending_interrupt(vcpu) >> 4 > vcpu->cr8);
 }
 
 static void inject_interrupt(struct vcpu *vcpu)
@@ -233,6 +252,21 @@ static void inject_interrupt(struct vcpu *vcpu)
 	if ((pending[0] | pending[1] | pending[2] | pending[3]) == 0)
 		vcpu_clear_work(vcpu, WORK_INTERRUPT);
 	inject(&event);
+}
+
+/* Ask for an exit as soon as the guest can take what waits, and for none when nothing does. */
+static void set_windows(const struct vcpu *vcpu)
+{
+	const uint64_t controls = vmcs_read(VMCS_PROC_BASED_CONTROLS);
+	uint64_t wanted = controls & ~(uint64_t)(PROC_NMI_WINDOW | PROC_INTERRUPT_WINDOW);
+
+	if (vcpu->work & WORK_NMI)
+		wanted |= PROC_NMI_WINDOW;
+	/* Below CR8 it waits for the guest to lower CR8, which exits. */
+	if (interrupt_passes_priority(vcpu))
+		wanted |= PROC_INTERRUPT_WINDOW;
+	if (wanted != controls)
+		vmcs_write(VMCS_PROC_BASED_CONTROLS, wanted);
 }
 
 void event_prepare_entry(struct vcpu *vcpu)
@@ -258,11 +292,7 @@ void event_prepare_entry(struct vcpu *vcpu)
 		   (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF)) {
 		inject_interrupt(vcpu);
 	}
-	if (vcpu->work & WORK_NMI)
-		vmcs_set_bits(VMCS_PROC_BASED_CONTROLS, PROC_NMI_WINDOW);
-	/* Below CR8 it waits for the guest to lower CR8, which exits. */
-	if (interrupt_passes_priority(vcpu))
-		vmcs_set_bits(VMCS_PROC_BASED_CONTROLS, PROC_INTERRUPT_WINDOW);
+	set_windows(vcpu);
 }
 
 void event_close_interrupt_window(void)

@@ -65,6 +65,7 @@
 #define DR7_RESET 0x400ULL
 #define DR7_GD	  (1ULL << 13)
 
+#define DEBUGCTL_LBR (1ULL << 0)
 #define DEBUGCTL_BTF (1ULL << 1)
 
 enum vector {

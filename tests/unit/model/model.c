@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The model of model.h, and what the VMM's handlers call beside.
+ */
+#include "tests/unit/unit.h"
+#include "lib/x86/cpu.h"
+#include "tests/unit/model/model.h"
+#include "vmm/exit.h"
+#include "vmm/log.h"
+#include "vmm/machine.h"
+#include "vmm/vcpu.h"
+#include "vmm/vmcs.h"
+
+#define GARBAGE		    0xa5a5a5a5U
+#define READ_ONLY_TYPE	    1 /* encoding bits 11:10 */
+#define INFO_RESERVED	    0x7fffd000U
+#define LONGEST_INSTRUCTION 15
+#define SHADOW		    (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
+
+struct model model;
+struct machine machine;
+
+static bool exists(enum vmcs_field field)
+{
+	switch (field) {
+#define FIELD(name, encoding, group) case VMCS_##name:
+#include "lib/x86/vmcs_fields.h"
+#undef FIELD
+		return true;
+	}
+	return false;
+}
+
+static bool fits(enum vmcs_field field, uint64_t value)
+{
+	switch (VMCS_FIELD_WIDTH(field)) {
+	case VMCS_WIDTH_16:
+		return value <= UINT16_MAX;
+	case VMCS_WIDTH_32:
+		return value <= UINT32_MAX;
+	default:
+		return true;
+	}
+}
+
+uint64_t vmcs_read(enum vmcs_field field)
+{
+	if (!exists(field))
+		fail_msg("VMREAD of 0x%x, which is no field", (unsigned int)field);
+	return model.fields[field];
+}
+
+void vmcs_write_checked(enum vmcs_field field, uint64_t value, const char *caller)
+{
+	if (!exists(field) || (field >> 10 & 3) == READ_ONLY_TYPE)
+		fail_msg("%s: VMWRITE of 0x%x, which cannot be written", caller,
+			 (unsigned int)field);
+	if (!fits(field, value))
+		fail_msg("%s: VMWRITE of 0x%x: 0x%llx is too wide", caller, (unsigned int)field,
+			 (unsigned long long)value);
+	model.fields[field] = value;
+	model.written[field] = model.entries + 1;
+}
+
+void model_set(enum vmcs_field field, uint64_t value)
+{
+	assert_true(exists(field) && fits(field, value));
+	model.fields[field] = value;
+}
+
+void model_reset(void)
+{
+	memset(&model, 0, sizeof(model));
+	memset(&machine, 0, sizeof(machine));
+	model.dr6 = DR6_RESET;
+	model.strict_errors = true;
+	model_set(VMCS_GUEST_CR0, CR0_PE | CR0_NE | CR0_PG);
+	model_set(VMCS_GUEST_CR4, CR4_PAE);
+	model_set(VMCS_GUEST_DR7, DR7_RESET);
+	model_set(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED | RFLAGS_IF);
+	model_set(VMCS_ENTRY_EXCEPTION_ERROR_CODE, GARBAGE);
+	model_set(VMCS_ENTRY_INSTRUCTION_LENGTH, GARBAGE);
+	model_exit(EXIT_REASON_CPUID);
+}
+
+static bool pushes_error_code(unsigned int vector)
+{
+	static const bool with[32] = { [8] = true,  [10] = true, [11] = true, [12] = true,
+				       [13] = true, [14] = true, [17] = true, [21] = true };
+
+	return with[vector];
+}
+
+/* SDM 3C, 27.2.1.3 */
+static const char *type_error(unsigned int type, unsigned int vector)
+{
+	const bool fred = model.has_fred && (model.fields[VMCS_GUEST_CR4] & CR4_FRED);
+
+	switch (type) {
+	case 1:
+		return "type 1";
+	case 2:
+		return vector != 2 ? "NMI with another vector than 2" : NULL;
+	case 3:
+		return vector > 31 ? "hardware exception above 31" : NULL;
+	case 7:
+		if (vector > 2)
+			return "other event above 2";
+		return vector != 0 && !fred ? "SYSCALL or SYSENTER without FRED" : NULL;
+	default:
+		return NULL;
+	}
+}
+
+static bool was_written(enum vmcs_field field)
+{
+	return model.written[field] == model.entries + 1;
+}
+
+static const char *field_error(uint32_t info)
+{
+	const unsigned int type = INTERRUPTION_TYPE(info);
+	const unsigned int vector = INTERRUPTION_VECTOR(info);
+	const bool error_code = info & INTERRUPTION_ERROR_CODE_VALID;
+	const uint64_t length = model.fields[VMCS_ENTRY_INSTRUCTION_LENGTH];
+
+	if (info & INFO_RESERVED)
+		return "reserved bit";
+	if ((info & INTERRUPTION_NESTED) && (type != 3 || !model.has_fred))
+		return "nested, but no hardware exception or no FRED";
+	if (error_code && type != 3)
+		return "error code with another type than hardware exception";
+	if (error_code && !(model.fields[VMCS_GUEST_CR0] & CR0_PE))
+		return "error code in real mode";
+	if (model.strict_errors && type == 3 && (model.fields[VMCS_GUEST_CR0] & CR0_PE) &&
+	    error_code != pushes_error_code(vector))
+		return "error code does not belong to the vector";
+	if (error_code && model.fields[VMCS_ENTRY_EXCEPTION_ERROR_CODE] > 0xffff)
+		return "error code above 16 bits";
+	if (error_code && !was_written(VMCS_ENTRY_EXCEPTION_ERROR_CODE))
+		return "error code of an earlier event";
+	if (type < 4 || (type == 7 && vector == 0))
+		return NULL;
+	if (!was_written(VMCS_ENTRY_INSTRUCTION_LENGTH))
+		return "instruction length of an earlier event";
+	return length == 0 || length > LONGEST_INSTRUCTION ? "instruction length" : NULL;
+}
+
+/* SDM 3C, 27.3.1.5 */
+static const char *guest_state_error(void)
+{
+	const uint64_t blocking = model.fields[VMCS_GUEST_INTERRUPTIBILITY];
+	const bool interrupts = model.fields[VMCS_GUEST_RFLAGS] & RFLAGS_IF;
+	const uint32_t info = (uint32_t)model.fields[VMCS_ENTRY_INTERRUPTION_INFO];
+	const unsigned int type = INTERRUPTION_TYPE(info);
+	const unsigned int vector = INTERRUPTION_VECTOR(info);
+
+	if ((blocking & SHADOW) == SHADOW)
+		return "blocking by STI and by MOV SS";
+	if ((blocking & INTERRUPTIBILITY_STI) && !interrupts)
+		return "blocking by STI with IF = 0";
+	if (!(info & INTERRUPTION_VALID))
+		return NULL;
+	if (type == 0 && (!interrupts || (blocking & SHADOW)))
+		return "interrupt while interrupts are blocked";
+	if (type == 2 && (blocking & (SHADOW | INTERRUPTIBILITY_NMI)))
+		return "NMI while NMIs are blocked";
+	if (model.fields[VMCS_GUEST_ACTIVITY_STATE] == ACTIVITY_HLT && type != 0 && type != 2 &&
+	    !(type == 3 && (vector == VECTOR_DB || vector == VECTOR_MC)) &&
+	    !(type == 7 && vector == 0))
+		return "an event that does not end HLT";
+	return NULL;
+}
+
+const char *model_entry_error(void)
+{
+	const uint32_t info = (uint32_t)model.fields[VMCS_ENTRY_INTERRUPTION_INFO];
+	const char *error = NULL;
+
+	if ((info & INTERRUPTION_VALID) && !was_written(VMCS_ENTRY_INTERRUPTION_INFO))
+		error = "the event of an earlier entry";
+	else if (info & INTERRUPTION_VALID)
+		error = type_error(INTERRUPTION_TYPE(info), INTERRUPTION_VECTOR(info));
+	if (!error && (info & INTERRUPTION_VALID))
+		error = field_error(info);
+	return error ? error : guest_state_error();
+}
+
+struct model_entry model_vm_entry(void)
+{
+	const uint32_t info = (uint32_t)model.fields[VMCS_ENTRY_INTERRUPTION_INFO];
+	const char *const error = model_entry_error();
+	struct model_entry entry = { .injected = info & INTERRUPTION_VALID };
+	struct event *const event = &entry.event;
+
+	if (error)
+		fail_msg("VM entry fails with interruption information 0x%x: %s", info, error);
+	model.entries++;
+	if (!entry.injected)
+		return entry;
+	event->type = (uint8_t)INTERRUPTION_TYPE(info);
+	event->vector = INTERRUPTION_VECTOR(info);
+	event->nested = info & INTERRUPTION_NESTED;
+	event->has_error_code = info & INTERRUPTION_ERROR_CODE_VALID;
+	if (event->has_error_code)
+		event->error_code = (uint32_t)model.fields[VMCS_ENTRY_EXCEPTION_ERROR_CODE];
+	if (event->type >= 4)
+		event->instruction_length = (uint8_t)model.fields[VMCS_ENTRY_INSTRUCTION_LENGTH];
+	if (event->type == 3 && event->vector == VECTOR_PF)
+		event->event_data = model.cr2;
+	model.fields[VMCS_GUEST_INTERRUPTIBILITY] &= ~(uint64_t)SHADOW;
+	if (event->type == 2)
+		model.fields[VMCS_GUEST_INTERRUPTIBILITY] |= INTERRUPTIBILITY_NMI;
+	model.fields[VMCS_GUEST_ACTIVITY_STATE] = ACTIVITY_ACTIVE;
+	return entry;
+}
+
+int model_window_exit(void)
+{
+	const uint64_t controls = model.fields[VMCS_PROC_BASED_CONTROLS];
+	const uint64_t blocking = model.fields[VMCS_GUEST_INTERRUPTIBILITY];
+
+	if (blocking & SHADOW)
+		return -1;
+	if ((controls & PROC_NMI_WINDOW) && !(blocking & INTERRUPTIBILITY_NMI))
+		return EXIT_REASON_NMI_WINDOW;
+	if ((controls & PROC_INTERRUPT_WINDOW) && (model.fields[VMCS_GUEST_RFLAGS] & RFLAGS_IF))
+		return EXIT_REASON_INTERRUPT_WINDOW;
+	return -1;
+}
+
+void model_exit(enum exit_reason reason)
+{
+	model.fields[VMCS_ENTRY_INTERRUPTION_INFO] &= ~(uint64_t)INTERRUPTION_VALID;
+	model_set(VMCS_EXIT_REASON, reason);
+	model_set(VMCS_IDT_VECTORING_INFO, GARBAGE & ~INTERRUPTION_VALID);
+	model_set(VMCS_IDT_VECTORING_ERROR_CODE, GARBAGE);
+	model_set(VMCS_EXIT_INSTRUCTION_LENGTH, GARBAGE);
+}
+
+void model_exit_in_delivery(enum exit_reason reason, const struct event *event)
+{
+	model_exit(reason);
+	/* Bit 12 is undefined. */
+	model_set(VMCS_IDT_VECTORING_INFO,
+		  INTERRUPTION_VALID | INTERRUPTION_NMI_UNBLOCKED | event->vector |
+			  (uint32_t)event->type << 8 | (event->nested ? INTERRUPTION_NESTED : 0) |
+			  (event->has_error_code ? INTERRUPTION_ERROR_CODE_VALID : 0));
+	if (event->has_error_code)
+		model_set(VMCS_IDT_VECTORING_ERROR_CODE, event->error_code);
+	if (event->type >= 4)
+		model_set(VMCS_EXIT_INSTRUCTION_LENGTH, event->instruction_length);
+	if (event->type == 3 && event->vector == VECTOR_PF)
+		model.cr2 = event->event_data;
+	if (event->type == 2)
+		model.fields[VMCS_GUEST_INTERRUPTIBILITY] |= INTERRUPTIBILITY_NMI;
+}
+
+static void end_guest(const char *reason)
+{
+	if (!model.end)
+		fail_msg("the guest ended: %s", reason);
+	model.end_reason = reason;
+	longjmp(*model.end, 1);
+}
+
+void guest_triple_fault(struct vcpu *vcpu __attribute__((unused)))
+{
+	end_guest("triple-fault");
+	abort();
+}
+
+void guest_failed(struct vcpu *vcpu __attribute__((unused)), const char *reason,
+		  const char *format __attribute__((unused)), ...)
+{
+	end_guest(reason);
+	abort();
+}
+
+void raise_gp(struct vcpu *vcpu __attribute__((unused)))
+{
+	model.gps++;
+}
+
+void skip_instruction(void)
+{
+	model.skips++;
+}
+
+void panic(const char *reason, const char *format __attribute__((unused)), ...)
+{
+	end_guest(reason);
+	abort();
+}
+
+void log_line(enum log_level level __attribute__((unused)),
+	      const char *format __attribute__((unused)), ...)
+{
+}

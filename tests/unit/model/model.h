@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A processor in VMX operation, as far as the VMM's C code sees it: the current VMCS, the registers
+ * that the VMCS does not hold, VM entry with its checks of event injection, VM exit. It is written
+ * from SDM 3C, chapters 27 and 28, and shares no code with the VMM.
+ */
+#ifndef TESTS_UNIT_MODEL_H
+#define TESTS_UNIT_MODEL_H
+
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/x86/vmx.h"
+#include "vmm/event.h"
+
+struct vcpu;
+
+#define MODEL_FIELDS 0x8000 /* encodings */
+
+struct model {
+	uint64_t fields[MODEL_FIELDS];
+	uint32_t written[MODEL_FIELDS]; /* the field was written after so many VM entries, + 1 */
+	uint32_t entries;
+	uint64_t cr2, cr4, dr6, xcr0;
+	uint64_t msr;	      /* the value of every MSR */
+	uint32_t msr_written; /* its number */
+	bool refuses;	      /* WRMSR and XSETBV of a guest's value fault */
+	bool strict_errors;   /* IA32_VMX_BASIC[56] = 0: error codes only where they belong */
+	bool has_fred;	      /* with it IA32_VMX_BASIC[58] */
+	unsigned int invepts;
+	unsigned int gps;   /* raise_gp() */
+	unsigned int skips; /* skip_instruction() */
+	/* Where guest_failed() and guest_triple_fault() go; they fail the test when it is NULL. */
+	jmp_buf *end;
+	const char *end_reason;
+};
+
+extern struct model model;
+
+/* A processor without FRED, its guest in 64-bit mode with interrupts enabled. */
+void model_reset(void);
+
+/* Set a field as the processor does, which may write all of them. */
+void model_set(enum vmcs_field field, uint64_t value);
+
+/* What a VM entry makes of the fields that deal with events. */
+struct model_entry {
+	bool injected;
+	/* As the guest meets it: event_data is CR2 with #PF, and else 0; the instruction length is
+	 * that of an event that has one. */
+	struct event event;
+};
+
+/* The rule that a VM entry would fail by, in words; NULL when it succeeds. */
+const char *model_entry_error(void);
+
+/* Enter the guest, deliver. A VM entry that fails ends the test. */
+struct model_entry model_vm_entry(void);
+
+/* The reason of the VM exit that follows at once because of a window control; -1: none. */
+int model_window_exit(void);
+
+/* An exit between two instructions. What it leaves undefined is filled with garbage. */
+void model_exit(enum exit_reason reason);
+
+/* An exit in the middle of the delivery of this event. */
+void model_exit_in_delivery(enum exit_reason reason, const struct event *event);
+
+#endif
