@@ -140,7 +140,7 @@ void gate_set_handler(unsigned int vector, uint64_t handler);
 /* Go on as this frame says; reads it from the lowest address to the highest. */
 _Noreturn void exception_return(const struct frame *frame);
 
-/* Pages to do something with; the first two with text in front of a page's end may be joined. */
+/* Pages for tests, one behind the other. */
 #define TEST_PAGES 4
 extern uint8_t test_pages[TEST_PAGES][PAGE_SIZE];
 

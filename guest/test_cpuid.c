@@ -62,7 +62,10 @@ static void upper_halves_clear(uint64_t argument)
 
 	(void)argument;
 	asm volatile("cpuid" : "+a"(rax), "+b"(rbx), "+c"(rcx), "+d"(rdx));
-	check_equal("bits 63:32", (rax | rbx | rcx | rdx) >> 32, 0);
+	check_equal("RAX[63:32]", rax >> 32, 0);
+	check_equal("RBX[63:32]", rbx >> 32, 0);
+	check_equal("RCX[63:32]", rcx >> 32, 0);
+	check_equal("RDX[63:32]", rdx >> 32, 0);
 }
 
 static const struct test tests[] = {

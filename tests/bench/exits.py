@@ -15,6 +15,7 @@ import emulator  # noqa: E402
 
 FOLDER = emulator.BUILD / "bench" / "exits"
 LINE = re.compile(r"^bench: (\S+) (-?\d+) min (-?\d+) max (-?\d+)$", re.MULTILINE)
+MEMORY = re.compile(r"the VMM uses (\d+) of \d+ KiB, (\d+) KiB of them per processor")
 TIMEOUT = 120
 # The guest's name of it: what it is, ticks with KVM, ticks that we want to need at most.
 ROUND_TRIPS = {
@@ -43,6 +44,9 @@ def main():
         median, low, high = map(int, found[name])
         verdict = "" if median <= target else "   above target"
         print(f"  {text:<20}{median:>8,}{low:>8,}{high:>8,}{target:>8,}{kvm:>8,}{verdict}")
+    memory = MEMORY.search(result.log)
+    if memory:
+        print(f"\nMemory of the VMM: {memory[1]} KiB, {memory[2]} KiB of them per processor")
 
 
 if __name__ == "__main__":
