@@ -9,6 +9,7 @@
 #include "vmm/machine.h"
 #include "vmm/memory.h"
 #include "vmm/vcpu.h"
+#include "vmm/x86.h"
 
 #define ENTRIES	       512
 #define LEVEL_4K       0
@@ -25,16 +26,7 @@ static uint64_t level_size(int level)
 
 static void invept_all(void)
 {
-	const struct {
-		uint64_t eptp, reserved;
-	} descriptor = { 0 };
-	bool failed;
-
-	asm volatile("invept %1, %2"
-		     : "=@ccbe"(failed)
-		     : "m"(descriptor), "r"((uint64_t)INVEPT_ALL)
-		     : "memory");
-	if (failed)
+	if (!invept(INVEPT_ALL, 0))
 		panic("invept", "INVEPT failed: this processor promised it");
 }
 
@@ -156,7 +148,9 @@ bool ept_map_missing(struct vm *vm, uint64_t guest_physical)
 		    MTRR_WB);
 		return true;
 	}
-	if (ept_is_vmm_memory(vm, page) || page > machine.physical_mask)
+	/* Four levels translate 48 bits, however many the processor has. */
+	if (ept_is_vmm_memory(vm, page) || page > machine.physical_mask ||
+	    page >= level_size(LEVEL_PML4 + 1))
 		return false;
 	/* A device above RAM: as much around it as is unmapped and of one kind. */
 	map_machine(vm, page & ~(SIZE_2M - 1), (page & ~(SIZE_2M - 1)) + SIZE_2M);

@@ -133,6 +133,18 @@ static inline uint64_t rdtsc(void)
 	return ((uint64_t)high << 32) | low;
 }
 
+/* False when the processor does not know this type (enum invept_type). */
+static inline bool invept(uint64_t type, uint64_t ept_pointer)
+{
+	const struct {
+		uint64_t ept_pointer, reserved;
+	} descriptor = { .ept_pointer = ept_pointer };
+	bool failed;
+
+	asm volatile("invept %1, %2" : "=@ccbe"(failed) : "m"(descriptor), "r"(type) : "memory");
+	return !failed;
+}
+
 static inline void invlpg(uint64_t address)
 {
 	asm volatile("invlpg (%0)" : : "r"(address) : "memory");
