@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vmm/msr.c: the bitmap that comes from the policy, bit by bit, and what RDMSR and WRMSR of all
+ * other MSRs do.
+ */
+#include "tests/unit/unit.h"
+#include "lib/layout.h"
+#include "lib/x86/cpu.h"
+#include "tests/unit/model/model.h"
+#include "vmm/exit.h"
+#include "vmm/msr.h"
+#include "vmm/vcpu.h"
+#include "vmm/vmcs.h"
+
+#define HIGH_MSRS    0xc0000000U
+#define RANGE	     0x2000U /* MSRs in each half of the bitmap */
+#define APIC_AT	     0xfee00000ULL
+#define UNTOUCHED    0x1122334455667788ULL
+#define GARBAGE_HIGH 0xdddddddd00000000ULL
+
+static struct vm vm;
+static struct vcpu vcpu;
+static uint8_t bitmap[PAGE_SIZE + 1];
+
+static int set_up(void **state __attribute__((unused)))
+{
+	model_reset();
+	memset(&vm, 0, sizeof(vm));
+	memset(&vcpu, 0, sizeof(vcpu));
+	vcpu.vm = &vm;
+	return 0;
+}
+
+/* ---- The bitmap ---- */
+
+enum access { READ = 1, WRITE = 2, BOTH = 3 };
+
+struct allowed {
+	uint32_t first, last;
+	enum access access;
+};
+
+/* What is in the VMCS, or what no guest can do harm with. */
+static const struct allowed for_all[] = {
+	{ 0x10, 0x10, READ },
+	{ 0x17, 0x17, READ },
+	{ 0x8b, 0x8b, READ },
+	{ 0x174, 0x176, BOTH },
+	{ 0x1c4, 0x1c5, BOTH },
+	{ 0x1d9, 0x1d9, BOTH },
+	{ 0x277, 0x277, BOTH },
+	{ 0xc0000080, 0xc0000080, READ },
+	{ 0xc0000081, 0xc0000084, BOTH },
+	{ 0xc0000100, 0xc0000103, BOTH },
+};
+
+/* Beside these, with the machine's devices. */
+static const struct allowed for_device_owners[] = {
+	{ 0x10, 0x10, WRITE },	 { 0x1b, 0x1b, READ },	 { 0x3b, 0x3b, BOTH },
+	{ 0x48, 0x48, BOTH },	 { 0x49, 0x49, WRITE },	 { 0xce, 0xce, READ },
+	{ 0xe7, 0xe8, BOTH },	 { 0xfe, 0xfe, READ },	 { 0x10a, 0x10a, READ },
+	{ 0x10b, 0x10b, WRITE }, { 0x179, 0x179, READ }, { 0x17a, 0x17b, BOTH },
+	{ 0x1a0, 0x1a0, READ },	 { 0x200, 0x21f, READ }, { 0x250, 0x250, READ },
+	{ 0x258, 0x259, READ },	 { 0x268, 0x26f, READ }, { 0x2ff, 0x2ff, READ },
+	{ 0x400, 0x47f, BOTH },	 { 0x6e0, 0x6e0, BOTH }, { 0x800, 0x8ff, BOTH },
+};
+
+static bool is_in(const struct allowed *list, size_t count, uint32_t msr, enum access access)
+{
+	for (size_t i = 0; i < count; i++)
+		if (msr >= list[i].first && msr <= list[i].last && (list[i].access & access))
+			return true;
+	return false;
+}
+
+static bool is_allowed(uint32_t msr, enum access access)
+{
+	return is_in(for_all, COUNT_OF(for_all), msr, access) ||
+	       (vm.devices == VM_DEVICES_PASSTHROUGH &&
+		is_in(for_device_owners, COUNT_OF(for_device_owners), msr, access));
+}
+
+/* SDM 3C, 25.6.9: a kilobyte each for reads low, reads high, writes low, writes high. */
+static bool exits(uint32_t msr, enum access access)
+{
+	const unsigned int part = (msr >= HIGH_MSRS ? 1U : 0) + (access == WRITE ? 2U : 0);
+	const uint32_t bit = msr & (RANGE - 1);
+
+	return bitmap[part * 0x400 + bit / 8] >> bit % 8 & 1;
+}
+
+static void check_bitmap(void)
+{
+	memset(bitmap, 0x5a, sizeof(bitmap));
+	msr_bitmap_fill(&vm, bitmap);
+	assert_int_equal(bitmap[PAGE_SIZE], 0x5a);
+	for (uint32_t msr = 0; msr < RANGE; msr++)
+		for (enum access access = READ; access <= WRITE; access++)
+			if (exits(msr, access) == is_allowed(msr, access) ||
+			    exits(HIGH_MSRS + msr, access) == is_allowed(HIGH_MSRS + msr, access))
+				fail_msg("%s of MSR 0x%x or 0x%x",
+					 access == READ ? "read" : "write", msr, HIGH_MSRS + msr);
+}
+
+TEST(bitmap_of_a_guest_without_devices)
+{
+	vm.devices = VM_DEVICES_NONE;
+	check_bitmap();
+}
+
+TEST(bitmap_of_a_guest_with_the_machine)
+{
+	vm.devices = VM_DEVICES_PASSTHROUGH;
+	check_bitmap();
+}
+
+/* ---- RDMSR ---- */
+
+static bool read_msr(uint32_t msr, uint64_t *value)
+{
+	const unsigned int gps = model.gps, skips = model.skips;
+
+	vcpu.regs = (struct guest_regs){ .rax = UNTOUCHED,
+					 .rdx = UNTOUCHED,
+					 .rcx = GARBAGE_HIGH | msr };
+	handle_rdmsr(&vcpu);
+	if (model.gps != gps) {
+		assert_int_equal(model.gps, gps + 1);
+		assert_int_equal(model.skips, skips);
+		assert_int_equal(vcpu.regs.rax, UNTOUCHED);
+		assert_int_equal(vcpu.regs.rdx, UNTOUCHED);
+		return false;
+	}
+	assert_int_equal(model.skips, skips + 1);
+	assert_int_equal(vcpu.regs.rax >> 32, 0);
+	assert_int_equal(vcpu.regs.rdx >> 32, 0);
+	*value = vcpu.regs.rdx << 32 | vcpu.regs.rax;
+	return true;
+}
+
+/* Only two have a value of ours; all others that exit fault, in the bitmap's range or not. */
+TEST(reads_that_exit)
+{
+	static const uint32_t starts[] = { 0, 0x40000000, HIGH_MSRS, 0xfffff000 };
+	uint64_t value;
+
+	model.msr = UNTOUCHED;
+	vm.devices = VM_DEVICES_PASSTHROUGH;
+	for (size_t i = 0; i < COUNT_OF(starts); i++)
+		for (uint32_t msr = starts[i]; msr - starts[i] < 0x1000; msr++) {
+			if (is_allowed(msr, READ))
+				continue;
+			assert_int_equal(read_msr(msr, &value), msr == 0x3a || msr == 0xda0);
+		}
+	assert_true(read_msr(0x3a, &value));
+	assert_int_equal(value, 1); /* locked, VMX off */
+	assert_true(read_msr(0xda0, &value));
+	assert_int_equal(value, 0);
+}
+
+/* ---- WRMSR ---- */
+
+static bool write_msr(uint32_t msr, uint64_t value)
+{
+	const unsigned int gps = model.gps, skips = model.skips;
+
+	vcpu.regs = (struct guest_regs){ .rax = GARBAGE_HIGH | (uint32_t)value,
+					 .rdx = GARBAGE_HIGH | value >> 32,
+					 .rcx = GARBAGE_HIGH | msr };
+	handle_wrmsr(&vcpu);
+	assert_int_equal(model.gps - gps + model.skips - skips, 1);
+	return model.gps == gps;
+}
+
+static bool is_ignored(uint32_t msr)
+{
+	static const struct allowed ignored[] = {
+		{ 0x79, 0x79, WRITE },	 { 0x8b, 0x8b, WRITE },	  { 0x1a0, 0x1a0, WRITE },
+		{ 0x200, 0x21f, WRITE }, { 0x250, 0x250, WRITE }, { 0x258, 0x259, WRITE },
+		{ 0x268, 0x26f, WRITE }, { 0x2ff, 0x2ff, WRITE },
+	};
+
+	return is_in(ignored, COUNT_OF(ignored), msr, WRITE);
+}
+
+/* Dropped or refused: nothing reaches the processor. */
+TEST(writes_that_exit)
+{
+	static const uint32_t starts[] = { 0, 0x40000000, HIGH_MSRS, 0xfffff000 };
+
+	for (size_t i = 0; i < COUNT_OF(starts); i++)
+		for (uint32_t msr = starts[i]; msr - starts[i] < 0x1000; msr++) {
+			if (is_allowed(msr, WRITE))
+				continue;
+			assert_int_equal(write_msr(msr, UNTOUCHED), is_ignored(msr));
+		}
+	assert_int_equal(model.msr_written, 0);
+	assert_int_equal(vmcs_read(VMCS_GUEST_EFER), 0);
+}
+
+TEST(xss_stays_0)
+{
+	assert_true(write_msr(0xda0, 0));
+	assert_false(write_msr(0xda0, 1ULL << 11));
+	assert_false(write_msr(0xda0, 1ULL << 32));
+}
+
+TEST(apic_base_does_not_move)
+{
+	model.msr = APIC_AT | 1 << 11 | 1 << 8;
+	assert_false(write_msr(0x1b, APIC_AT | 3 << 10)); /* no devices, no APIC */
+	vm.devices = VM_DEVICES_PASSTHROUGH;
+	assert_false(write_msr(0x1b, APIC_AT + PAGE_SIZE + (1 << 11)));
+	assert_false(write_msr(0x1b, 1ULL << 32 | APIC_AT | 1 << 11));
+	assert_int_equal(model.msr_written, 0);
+	assert_true(write_msr(0x1b, APIC_AT | 3 << 10 | 1 << 8)); /* x2APIC mode */
+	assert_int_equal(model.msr, APIC_AT | 3 << 10 | 1 << 8);
+	model.refuses = true;
+	assert_false(write_msr(0x1b, APIC_AT | 1 << 10));
+}
+
+/* ---- IA32_EFER ---- */
+
+#define EFER 0xc0000080U
+
+static bool write_efer(uint64_t cr0, uint64_t old, uint64_t value)
+{
+	bool written;
+
+	model_set(VMCS_GUEST_CR0, cr0);
+	model_set(VMCS_GUEST_EFER, old);
+	written = write_msr(EFER, value);
+	if (!written)
+		assert_int_equal(vmcs_read(VMCS_GUEST_EFER), old);
+	return written;
+}
+
+TEST(efer_bits)
+{
+	for (unsigned int bit = 0; bit < 64; bit++)
+		assert_int_equal(write_efer(CR0_PE, 0, 1ULL << bit),
+				 bit == 0 || bit == 8 || bit == 10 || bit == 11);
+}
+
+/* LMA is not software's to write: neither set nor cleared. */
+TEST(efer_lma_follows_paging_only)
+{
+	assert_true(write_efer(CR0_PE, EFER_LME, EFER_LME | EFER_LMA));
+	assert_int_equal(vmcs_read(VMCS_GUEST_EFER), EFER_LME);
+	assert_true(write_efer(CR0_PE | CR0_PG, EFER_LME | EFER_LMA, EFER_LME | EFER_NXE));
+	assert_int_equal(vmcs_read(VMCS_GUEST_EFER), EFER_LME | EFER_LMA | EFER_NXE);
+}
+
+TEST(efer_lme_changes_without_paging_only)
+{
+	assert_true(write_efer(CR0_PE, EFER_SCE, EFER_LME));
+	assert_int_equal(vmcs_read(VMCS_GUEST_EFER), EFER_LME);
+	assert_true(write_efer(CR0_PE, EFER_LME, EFER_SCE));
+	assert_int_equal(vmcs_read(VMCS_GUEST_EFER), EFER_SCE);
+	assert_false(write_efer(CR0_PE | CR0_PG, EFER_SCE, EFER_LME));
+	assert_false(write_efer(CR0_PE | CR0_PG, EFER_LME | EFER_LMA, EFER_LMA));
+	assert_true(write_efer(CR0_PE | CR0_PG, 0, EFER_NXE));
+}
+
+#define RUN(name) cmocka_unit_test_setup(name, set_up)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RUN(bitmap_of_a_guest_without_devices),
+		RUN(bitmap_of_a_guest_with_the_machine),
+		RUN(reads_that_exit),
+		RUN(writes_that_exit),
+		RUN(xss_stays_0),
+		RUN(apic_base_does_not_move),
+		RUN(efer_bits),
+		RUN(efer_lma_follows_paging_only),
+		RUN(efer_lme_changes_without_paging_only),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
