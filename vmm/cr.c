@@ -19,6 +19,9 @@
 #define CR8_MASK	  0xfULL
 #define CR3_PAE_MASK	  0xffffffe0ULL
 #define PDPTES		  4
+#define PDPTE_PRESENT	  1ULL
+#define PDPTE_RESERVED	  0x1e6ULL /* below the physical address */
+#define DESCRIPTOR_TYPE	  0xfULL
 
 /*
  * CR0.NE must be 1 in VMX operation. CD and NW would reach the VMM: a VM exit does not load
@@ -53,7 +56,10 @@ void cr_set_cr4(const struct vcpu *vcpu, uint64_t value)
 	vmcs_write(VMCS_GUEST_CR4, value | machine.cr4_fixed0);
 }
 
-/* VM entry takes the PDPTEs from the VMCS when EPT is on and the guest uses PAE paging. */
+/*
+ * VM entry takes the PDPTEs from the VMCS when EPT is on and the guest uses PAE paging. It refuses
+ * those at which MOV to CR0 faults.
+ */
 static bool load_pdptes(const struct vcpu *vcpu)
 {
 	const uint64_t cr3 = vmcs_read(VMCS_GUEST_CR3) & CR3_PAE_MASK;
@@ -62,34 +68,45 @@ static bool load_pdptes(const struct vcpu *vcpu)
 	if (!table)
 		return false;
 	for (unsigned int i = 0; i < PDPTES; i++)
+		if ((table[i] & PDPTE_PRESENT) &&
+		    (table[i] & (PDPTE_RESERVED | ~machine.physical_mask)))
+			return false;
+	for (unsigned int i = 0; i < PDPTES; i++)
 		vmcs_write((enum vmcs_field)(VMCS_GUEST_PDPTE0 + 2 * i), table[i]);
 	return true;
 }
 
-/* SDM 3A 2.5 and 5.4.1: which values MOV to CR0 refuses. */
+/* SDM 3A 2.5 and 5.4.1, SDM 2B "MOV": which values MOV to CR0 refuses. */
 static bool cr0_is_legal(uint64_t value, uint64_t old)
 {
 	const uint64_t cr4 = vmcs_read(VMCS_GUEST_CR4);
 	const uint64_t efer = vmcs_read(VMCS_GUEST_EFER);
-	const bool in_64bit =
-		(efer & EFER_LMA) && (vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & ACCESS_RIGHTS_L);
+	const bool cs_l = vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & ACCESS_RIGHTS_L;
+	const uint64_t tr_type = vmcs_read(VMCS_GUEST_TR_ACCESS_RIGHTS) & DESCRIPTOR_TYPE;
 
 	if ((value & CR0_RESERVED_HIGH) || ((value & CR0_PG) && !(value & CR0_PE)) ||
 	    ((value & CR0_NW) && !(value & CR0_CD)))
 		return false;
 	if (!(old & CR0_PG) && (value & CR0_PG) && (efer & EFER_LME))
-		return (cr4 & CR4_PAE) != 0;
+		return (cr4 & CR4_PAE) && !cs_l &&
+		       tr_type == (ACCESS_RIGHTS_TSS_BUSY & DESCRIPTOR_TYPE);
 	if ((old & CR0_PG) && !(value & CR0_PG))
-		return !in_64bit && !(cr4 & CR4_PCIDE);
+		return !((efer & EFER_LMA) && cs_l) && !(cr4 & CR4_PCIDE);
 	return true;
 }
 
-/* CR0.PG changes in the same instruction as a bit of ours: do what the processor does with LMA. */
-static bool switch_paging(const struct vcpu *vcpu, bool on)
+/*
+ * What the processor does beside: LMA follows PG, and PAE paging loads the PDPTEs when one of PG,
+ * CD and NW changes (SDM 3A, 4.4.1). False when that faults.
+ */
+static bool switch_paging(const struct vcpu *vcpu, uint64_t value, uint64_t changed)
 {
 	const uint64_t efer = vmcs_read(VMCS_GUEST_EFER);
+	const bool on = value & CR0_PG;
 
 	if (efer & EFER_LME) {
+		if (!(changed & CR0_PG))
+			return true;
 		vmcs_write(VMCS_GUEST_EFER, on ? efer | EFER_LMA : efer & ~EFER_LMA);
 		if (on)
 			vmcs_set_bits(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_GUEST);
@@ -97,7 +114,8 @@ static bool switch_paging(const struct vcpu *vcpu, bool on)
 			vmcs_clear_bits(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_GUEST);
 		return true;
 	}
-	return !on || !(vmcs_read(VMCS_GUEST_CR4) & CR4_PAE) || load_pdptes(vcpu);
+	return !on || !(changed & (CR0_PG | CR0_CD | CR0_NW)) ||
+	       !(vmcs_read(VMCS_GUEST_CR4) & CR4_PAE) || load_pdptes(vcpu);
 }
 
 static void mov_to_cr0(struct vcpu *vcpu, uint64_t value)
@@ -105,8 +123,7 @@ static void mov_to_cr0(struct vcpu *vcpu, uint64_t value)
 	const uint64_t old = guest_cr0();
 
 	value |= CR0_ET;
-	if (!cr0_is_legal(value, old) ||
-	    (((old ^ value) & CR0_PG) && !switch_paging(vcpu, (value & CR0_PG) != 0))) {
+	if (!cr0_is_legal(value, old) || !switch_paging(vcpu, value, old ^ value)) {
 		raise_gp(vcpu);
 		return;
 	}
