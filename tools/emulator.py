@@ -35,6 +35,14 @@ PROBE_LINE = re.compile(r"probe: (.*) end")
 GRACE_SECONDS = 2.0
 PROBE_SECONDS = 60
 
+# Where SDL draws when there is no screen: into BMP files, in the folder of the run.
+GRAPHICS_DISPLAY = "sdl2"
+GRAPHICS_ENVIRONMENT = {
+    "SDL_VIDEODRIVER": "dummy",
+    "SDL_AUDIODRIVER": "dummy",
+    "SDL_VIDEO_DUMMY_SAVE_FRAMES": "1",
+}
+
 # A processor that Bochs knows, best first: with FRED, then the default.
 FRED_MODEL = "wildcat_lake"
 PLAIN_MODEL = "corei7_icelake_u"
@@ -84,6 +92,9 @@ class Machine:
     memory: int = 512  # MiB
     cpus: int = 1
     model: str = ""  # "": the best that the emulator has
+    # Bochs: a graphics card that the firmware has a framebuffer of. What it shows
+    # is in the run's folder, a picture a second: SDL_window1-NUMBER.bmp.
+    graphics: bool = False
 
 
 class Bochs:
@@ -101,7 +112,7 @@ class Bochs:
             self.command = [
                 str(PLATFORM / "usr/lib64/ld-linux-x86-64.so.2"),
                 "--library-path",
-                str(LIBRARIES),
+                f"{LIBRARIES}:{LIBRARIES}/pulseaudio",
                 str(self.binary),
             ]
             self.environment["BXSHARE"] = str(PLATFORM / "usr/share/bochs")
@@ -115,7 +126,7 @@ class Bochs:
         """What the emulator prints with these arguments and no machine to run."""
         done = subprocess.run(
             [*self.command, *arguments],
-            env=self.environment,
+            env={**self.environment, **GRAPHICS_ENVIRONMENT},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -129,10 +140,18 @@ class Bochs:
     def default_model(self):
         return FRED_MODEL if FRED_MODEL in self.models else PLAIN_MODEL
 
+    def _has_display(self, display):
+        return "Begin simulation" in self._ask("-n", "-q", f"display_library: {display}")
+
+    @property
+    def has_graphics(self):
+        """Can it run a machine with graphics=True?"""
+        return self._has_display(GRAPHICS_DISPLAY)
+
     def _find_display(self):
         """A display that needs none; a build has it when its menu comes up."""
         for display in ("nogui", 'rfb, options="timeout=0"'):
-            if "Begin simulation" in self._ask("-n", "-q", f"display_library: {display}"):
+            if self._has_display(display):
                 return display
         raise EmulatorError(f"{self.binary} has neither display library nogui nor rfb")
 
@@ -143,7 +162,7 @@ class Bochs:
         if model not in self.models:
             raise EmulatorError(f"{self.binary} has no processor model {model}")
         lines = [
-            f"display_library: {self.display}",
+            f"display_library: {GRAPHICS_DISPLAY if machine.graphics else self.display}",
             f"log: {folder}/bochs.log",
             "panic: action=fatal",
             "error: action=report",
@@ -152,7 +171,7 @@ class Bochs:
             f"memory: guest={machine.memory}, host={machine.memory}",
             f"romimage: file={FIRMWARE}, address={FIRMWARE_BASE:#x}",
             f"vgaromimage: file={VGA_FIRMWARE}",
-            "pci: enabled=1, chipset=i440fx",
+            f"pci: enabled=1, chipset=i440fx{', slot1=cirrus' if machine.graphics else ''}",
             f"cpu: model={model}, count={machine.cpus}, ips={IPS}, reset_on_triple_fault=1",
             f"clock: sync=none, time0={TIME0}",
             f"com1: enabled=1, mode=file, dev={serial}",
@@ -160,12 +179,14 @@ class Bochs:
             f"ata0-master: type=disk, mode=flat, path={image}",
             "boot: disk",
         ]
+        if machine.graphics:
+            lines.append("vga: extension=cirrus, update_freq=1")
         config = folder / "bochsrc"
         config.write_text("\n".join(lines) + "\n", encoding="ascii")
         process = subprocess.Popen(
             [*self.command, "-q", "-f", str(config)],
             cwd=folder,
-            env=self.environment,
+            env={**self.environment, **(GRAPHICS_ENVIRONMENT if machine.graphics else {})},
             stdin=subprocess.PIPE,
             stdout=open(folder / "bochs.out", "wb"),
             stderr=subprocess.STDOUT,

@@ -67,6 +67,14 @@ fi
 for package in "$fresh"/debs/*.deb; do
 	dpkg-deb -x "$package" $fresh/kernel
 done
+
+rm -rf $fresh/debs
+mkdir $fresh/debs
+# shellcheck disable=SC2086 # a list of words
+(cd $fresh/debs && apt-get download -qq $DISPLAY_PACKAGES)
+for package in "$fresh"/debs/*.deb; do
+	dpkg-deb -x "$package" $fresh/root
+done
 rm -rf $fresh/debs $fresh/apt.conf $fresh/root/var
 
 image=$(find $fresh/kernel \( -name vmlinuz -o -name 'vmlinuz-*' \) -type f | head -n 1)
