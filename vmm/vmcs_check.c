@@ -14,6 +14,8 @@
 #include "vmm/x86.h"
 
 #define RFLAGS_ALWAYS_0	 0xffffffffffc08028ULL
+#define INFO_RESERVED	 0x7fffd000U
+#define INSTRUCTION_MAX	 15
 #define ACTIVITY_LAST	 ACTIVITY_WAIT_FOR_SIPI
 #define SELECTOR_TI	 (1U << 2)
 #define SELECTOR_RPL	 3U
@@ -100,11 +102,18 @@ static const char *check_controls(void)
 	return NULL;
 }
 
+static bool ends_hlt(unsigned int type, unsigned int vector)
+{
+	return type == EVENT_EXTERNAL_INTERRUPT || type == EVENT_NMI || type == EVENT_OTHER ||
+	       (type == EVENT_HARDWARE_EXCEPTION && (vector == VECTOR_DB || vector == VECTOR_MC));
+}
+
 static const char *check_injection(void)
 {
 	const uint64_t info = vmcs_read(VMCS_ENTRY_INTERRUPTION_INFO);
 	const unsigned int type = INTERRUPTION_TYPE(info);
 	const unsigned int vector = INTERRUPTION_VECTOR(info);
+	const uint64_t length = vmcs_read(VMCS_ENTRY_INSTRUCTION_LENGTH);
 
 	if (!(info & INTERRUPTION_VALID))
 		return NULL;
@@ -114,13 +123,30 @@ static const char *check_injection(void)
 	     "the injected hardware exception has a vector above 31");
 	RULE(!(info & INTERRUPTION_ERROR_CODE_VALID) || type == EVENT_HARDWARE_EXCEPTION,
 	     "the injected event has an error code, but is no hardware exception");
+	RULE(!(info & INTERRUPTION_ERROR_CODE_VALID) || has(VMCS_GUEST_CR0, CR0_PE),
+	     "the injected exception has an error code in real mode");
+	RULE(!(info & INTERRUPTION_ERROR_CODE_VALID) ||
+		     vmcs_read(VMCS_ENTRY_EXCEPTION_ERROR_CODE) <= UINT16_MAX,
+	     "the injected exception's error code has more than 16 bits");
+	RULE(!(info & INTERRUPTION_NESTED) || (type == EVENT_HARDWARE_EXCEPTION &&
+					       (machine.vmx_basic & VMX_BASIC_NESTED_EXCEPTION)),
+	     "the injected event cannot be nested");
+	RULE(!(info & INFO_RESERVED), "the injected event has a reserved bit");
+	RULE(type < EVENT_SOFTWARE_INTERRUPT || type == EVENT_OTHER ||
+		     (length <= INSTRUCTION_MAX &&
+		      (length > 0 || (machine.vmx_misc & VMX_MISC_ZERO_LENGTH))),
+	     "the injected software event's instruction has an impossible length");
 	RULE(type != EVENT_EXTERNAL_INTERRUPT || has(VMCS_GUEST_RFLAGS, RFLAGS_IF),
 	     "an external interrupt is injected with RFLAGS.IF = 0");
 	RULE(type != EVENT_EXTERNAL_INTERRUPT ||
 		     !(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) &
 		       (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)),
 	     "an external interrupt is injected in the shadow of STI or MOV SS");
-	RULE(type != EVENT_NMI || !has(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI),
+	RULE(vmcs_read(VMCS_GUEST_ACTIVITY_STATE) != ACTIVITY_HLT || ends_hlt(type, vector),
+	     "the injected event does not end the guest's HLT");
+	RULE(type != EVENT_NMI ||
+		     !(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) &
+		       (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS | INTERRUPTIBILITY_NMI)),
 	     "an NMI is injected while NMIs are blocked");
 	return NULL;
 }

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vmm/vmcs_check.c: it has nothing to say of a sound VMCS, names the rule that one wrong field
+ * breaks, and agrees with the model about every event.
+ */
+#include "tests/unit/unit.h"
+#include "lib/x86/cpu.h"
+#include "tests/unit/model/model.h"
+#include "vmm/machine.h"
+#include "vmm/vmcs.h"
+
+#define NOT_CANONICAL	    0x0000800000000000ULL
+#define FAR		    (1ULL << 40) /* above the physical address width */
+#define LOADED		    (PROC_MSR_BITMAPS | PROC_SECONDARY)
+#define VALID(type, vector) (INTERRUPTION_VALID | (unsigned int)(type) << 8 | (vector))
+
+static void set_segments(void)
+{
+	for (unsigned int s = SEG_ES; s <= SEG_GS; s++) {
+		model_set(VMCS_SEGMENT(VMCS_GUEST_ES_ACCESS_RIGHTS, s), ACCESS_RIGHTS_DATA);
+		model_set(VMCS_SEGMENT(VMCS_GUEST_ES_LIMIT, s), 0xffffffff);
+	}
+	model_set(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_CODE64);
+	model_set(VMCS_GUEST_LDTR_ACCESS_RIGHTS, ACCESS_RIGHTS_UNUSABLE);
+	model_set(VMCS_GUEST_TR_ACCESS_RIGHTS, ACCESS_RIGHTS_TSS_BUSY);
+	model_set(VMCS_GUEST_TR_LIMIT, 0x67);
+}
+
+/* A 64-bit guest that can be entered. */
+static int set_up(void **state __attribute__((unused)))
+{
+	model_reset();
+	model.strict_errors = false;
+	model.msr = 0xffffffffULL << 32; /* every control may be 0 or 1 */
+	machine.cr0_fixed0 = CR0_PE | CR0_NE | CR0_PG;
+	machine.cr0_fixed1 = 0xffffffff;
+	machine.cr4_fixed0 = CR4_VMXE;
+	machine.cr4_fixed1 = 0x1ffffffff;
+	machine.physical_mask = FAR - 1;
+	model_set(VMCS_PIN_BASED_CONTROLS, PIN_NMI | PIN_VIRTUAL_NMI);
+	model_set(VMCS_PROC_BASED_CONTROLS, LOADED);
+	model_set(VMCS_SECONDARY_PROC_CONTROLS, PROC2_EPT | PROC2_UNRESTRICTED_GUEST | PROC2_VPID);
+	model_set(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_GUEST | ENTRY_LOAD_EFER);
+	model_set(VMCS_VPID, 1);
+	model_set(VMCS_HOST_CR0, machine.cr0_fixed0);
+	model_set(VMCS_HOST_CR4, machine.cr4_fixed0);
+	model_set(VMCS_HOST_CS_SELECTOR, 8);
+	model_set(VMCS_HOST_TR_SELECTOR, 0x18);
+	model_set(VMCS_HOST_EFER, EFER_LME | EFER_LMA);
+	model_set(VMCS_GUEST_CR4, CR4_PAE | CR4_VMXE);
+	model_set(VMCS_GUEST_EFER, EFER_LME | EFER_LMA);
+	model_set(VMCS_VMCS_LINK_POINTER, ~0ULL);
+	set_segments();
+	return 0;
+}
+
+TEST(sound_vmcs)
+{
+	const char *const rule = vmcs_check();
+
+	if (rule)
+		fail_msg("%s", rule);
+}
+
+/* The VMX of another mode: no paging, no protection. */
+TEST(sound_real_mode)
+{
+	model_set(VMCS_GUEST_CR0, CR0_NE);
+	model_set(VMCS_GUEST_EFER, 0);
+	model_set(VMCS_ENTRY_CONTROLS, ENTRY_LOAD_EFER);
+	model_set(VMCS_GUEST_CS_ACCESS_RIGHTS, 0x9b);
+	model_set(VMCS_GUEST_CS_LIMIT, 0xffff);
+	assert_null(vmcs_check());
+}
+
+/* One wrong field, and a part of what has to be said of it. */
+static const struct damage {
+	enum vmcs_field field;
+	uint64_t value;
+	const char *words;
+} damages[] = {
+	{ VMCS_IO_BITMAP_A, 0x1008, "I/O bitmap" },
+	{ VMCS_IO_BITMAP_B, FAR, "I/O bitmap" },
+	{ VMCS_MSR_BITMAP, 8, "MSR bitmap" },
+	{ VMCS_PIN_BASED_CONTROLS, PIN_VIRTUAL_NMI, "need NMI exiting" },
+	{ VMCS_VPID, 0, "VPID" },
+	{ VMCS_SECONDARY_PROC_CONTROLS, PROC2_UNRESTRICTED_GUEST, "needs EPT" },
+	{ VMCS_EXIT_CONTROLS, EXIT_SAVE_PREEMPTION_TIMER, "needs the timer" },
+	{ VMCS_HOST_CR0, CR0_PE, "host CR0" },
+	{ VMCS_HOST_CR4, 0, "host CR4" },
+	{ VMCS_HOST_CR3, FAR, "host CR3" },
+	{ VMCS_HOST_CS_SELECTOR, 0, "host CS" },
+	{ VMCS_HOST_TR_SELECTOR, 0, "host CS or TR" },
+	{ VMCS_HOST_RIP, NOT_CANONICAL, "host address" },
+	{ VMCS_HOST_GDTR_BASE, NOT_CANONICAL, "host address" },
+	{ VMCS_HOST_EFER, 0, "host EFER" },
+	{ VMCS_GUEST_CR0, CR0_PE | CR0_PG, "guest CR0 has a bit" },
+	{ VMCS_GUEST_CR0, CR0_NE | CR0_PG, "CR0.PG is 1 with CR0.PE = 0" },
+	{ VMCS_GUEST_CR0, CR0_NE | CR0_PE, "needs CR0.PG and CR4.PAE" },
+	{ VMCS_GUEST_CR4, CR4_PAE, "guest CR4" },
+	{ VMCS_GUEST_CR4, CR4_VMXE | CR4_PAE | 1ULL << 33, "guest CR4" },
+	{ VMCS_GUEST_CR4, CR4_VMXE, "needs CR0.PG and CR4.PAE" },
+	{ VMCS_GUEST_CR3, FAR, "guest CR3" },
+	{ VMCS_GUEST_EFER, EFER_LME, "EFER.LMA" },
+	{ VMCS_GUEST_EFER, EFER_LMA, "EFER.LME" },
+	{ VMCS_GUEST_DR7, 1ULL << 32, "DR7" },
+	{ VMCS_GUEST_DS_ACCESS_RIGHTS, 0x13, "access rights" },
+	{ VMCS_GUEST_ES_LIMIT, 0xffff0000, "granularity" },
+	{ VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_UNUSABLE, "access rights" },
+	{ VMCS_GUEST_CS_ACCESS_RIGHTS, 0xa092, "CS is not" },
+	{ VMCS_GUEST_CS_ACCESS_RIGHTS, 0xe09b, "both L and D" },
+	{ VMCS_GUEST_SS_ACCESS_RIGHTS, 0xc091, "SS is not" },
+	{ VMCS_GUEST_TR_ACCESS_RIGHTS, 0x83, "busy TSS" },
+	{ VMCS_GUEST_TR_ACCESS_RIGHTS, 0x89, "busy TSS" },
+	{ VMCS_GUEST_TR_SELECTOR, 4, "LDT" },
+	{ VMCS_GUEST_TR_LIMIT, 0x100000, "TR's limit" },
+	{ VMCS_GUEST_GS_BASE, NOT_CANONICAL, "not canonical" },
+	{ VMCS_GUEST_RFLAGS, 0, "bit 1" },
+	{ VMCS_GUEST_RFLAGS, RFLAGS_RESERVED | 8, "reserved bit" },
+	{ VMCS_GUEST_RIP, NOT_CANONICAL, "RIP" },
+	{ VMCS_GUEST_ACTIVITY_STATE, 4, "activity" },
+	{ VMCS_GUEST_INTERRUPTIBILITY, 3, "at once" },
+	{ VMCS_VMCS_LINK_POINTER, 0, "link pointer" },
+};
+
+TEST(every_damage_has_its_words)
+{
+	for (size_t i = 0; i < COUNT_OF(damages); i++) {
+		const char *rule;
+
+		set_up(NULL);
+		model_set(damages[i].field, damages[i].value);
+		rule = vmcs_check();
+		if (!rule || !strstr(rule, damages[i].words))
+			fail_msg("\"%s\", not \"...%s...\"", rule ? rule : "", damages[i].words);
+	}
+}
+
+/* A processor that allows a control to be 1 only, or 0 only. */
+TEST(controls_that_are_not_allowed)
+{
+	model.msr = 0xffffffff00000000ULL | 1 << 4;
+	assert_non_null(strstr(vmcs_check(), "pin-based"));
+	model.msr = (0xffffffff00000000ULL & ~(1ULL << 63));
+	assert_non_null(strstr(vmcs_check(), "processor-based"));
+}
+
+TEST(single_step_in_the_shadow_of_mov_ss)
+{
+	model_set(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED | RFLAGS_TF);
+	model_set(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_MOV_SS);
+	assert_non_null(vmcs_check());
+	model_set(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS);
+	assert_null(vmcs_check());
+}
+
+static void write_event(uint32_t info, uint64_t error_code, uint64_t length)
+{
+	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, info);
+	vmcs_write(VMCS_ENTRY_EXCEPTION_ERROR_CODE, error_code);
+	vmcs_write(VMCS_ENTRY_INSTRUCTION_LENGTH, length);
+}
+
+static void compare(uint32_t info)
+{
+	const char *const model_rule = model_entry_error();
+	const char *const rule = vmcs_check();
+
+	if (!model_rule != !rule)
+		fail_msg("event 0x%x: the checker says \"%s\", the model \"%s\"", info,
+			 rule ? rule : "fine", model_rule ? model_rule : "fine");
+}
+
+/* All types but 7, all vectors, all flags, in every state that matters for them. */
+TEST(events_as_in_the_model)
+{
+	static const uint32_t flags[] = { 0,
+					  INTERRUPTION_ERROR_CODE_VALID,
+					  INTERRUPTION_NMI_UNBLOCKED,
+					  INTERRUPTION_NESTED,
+					  1U << 14,
+					  1U << 30 };
+	static const uint64_t codes[] = { 0, 0xffff, 0x10000 };
+	static const uint64_t lengths[] = { 0, 1, 15, 16 };
+
+	for (unsigned int set = 0; set < 64; set++) {
+		set_up(NULL);
+		model.has_fred = set & 1;
+		machine.vmx_basic = set & 1 ? VMX_BASIC_NESTED_EXCEPTION : 0;
+		model_set(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED | (set & 2 ? RFLAGS_IF : 0));
+		model_set(VMCS_GUEST_INTERRUPTIBILITY, set >> 2 & 0xb);
+		if (set & 0x10)
+			model_set(VMCS_GUEST_ACTIVITY_STATE, set >> 2 & 3 ? 0 : ACTIVITY_HLT);
+		for (uint32_t type = 0; type < 7; type++)
+			for (uint32_t vector = 0; vector < 64; vector++)
+				for (size_t i = 0; i < COUNT_OF(flags) * 12; i++) {
+					const uint32_t info =
+						VALID(type, vector) | flags[i % COUNT_OF(flags)];
+
+					write_event(info, codes[i / COUNT_OF(flags) % 3],
+						    lengths[i / COUNT_OF(flags) / 3]);
+					compare(info);
+				}
+	}
+}
+
+TEST(no_error_code_in_real_mode)
+{
+	sound_real_mode(NULL);
+	write_event(VALID(EVENT_HARDWARE_EXCEPTION, VECTOR_GP), 0, 0);
+	assert_null(vmcs_check());
+	write_event(VALID(EVENT_HARDWARE_EXCEPTION, VECTOR_GP) | INTERRUPTION_ERROR_CODE_VALID, 0,
+		    0);
+	assert_non_null(strstr(vmcs_check(), "real mode"));
+}
+
+#define RUN(name) cmocka_unit_test_setup(name, set_up)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RUN(sound_vmcs),
+		RUN(sound_real_mode),
+		RUN(every_damage_has_its_words),
+		RUN(controls_that_are_not_allowed),
+		RUN(single_step_in_the_shadow_of_mov_ss),
+		RUN(events_as_in_the_model),
+		RUN(no_error_code_in_real_mode),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
