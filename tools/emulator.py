@@ -301,7 +301,7 @@ def _follow(process, reader, deadline, until, grace, echo):
         if ready:
             log += os.read(reader, 65536)
         elif gone:
-            return bytes(log), False
+            break
         else:
             gone = process.poll() is not None
         end = log.rfind(b"\n") + 1
@@ -313,7 +313,10 @@ def _follow(process, reader, deadline, until, grace, echo):
             if not seen and until.search(lines):
                 seen = True
                 deadline = min(deadline, time.monotonic() + grace)
-    return bytes(log), not seen
+    if echo and scanned < len(log):
+        # The last line: an emulator that powers off may drop its end.
+        echo(plain(log[scanned:]) + "\n")
+    return bytes(log), not (seen or gone)
 
 
 def _kill(process):

@@ -90,6 +90,9 @@ static const struct cpuid_policy policies[] = {
 	{ 0x80000008, ANY_SUBLEAF, { ALL, ALL, ALL, ALL } },
 };
 
+static const struct cpuid_policy *const policies_end =
+	policies + sizeof(policies) / sizeof(policies[0]);
+
 static struct cpuid_leaf hypervisor_leaf(uint32_t leaf)
 {
 	struct cpuid_leaf r = { 0 };
@@ -104,8 +107,9 @@ static struct cpuid_leaf hypervisor_leaf(uint32_t leaf)
 }
 
 /* Bits that depend on the guest's registers or on the controls; only few leaves have any. */
-static void adjust(const struct vm *vm, uint32_t leaf, uint32_t subleaf, uint64_t guest_cr4,
-		   struct cpuid_leaf *r)
+static inline __attribute__((always_inline)) void adjust(const struct vm *vm, uint32_t leaf,
+							 uint32_t subleaf, uint64_t guest_cr4,
+							 struct cpuid_leaf *r)
 {
 	switch (leaf) {
 	case 0x0:
@@ -142,17 +146,18 @@ static void adjust(const struct vm *vm, uint32_t leaf, uint32_t subleaf, uint64_
 	}
 }
 
-struct cpuid_leaf guest_cpuid(const struct vm *vm, uint32_t leaf, uint32_t subleaf,
-			      uint64_t guest_cr4)
+/* Inlined into both users: guests ask often, and a struct in two registers costs more than the
+ * search. */
+static inline __attribute__((always_inline)) struct cpuid_leaf answer(const struct vm *vm,
+								      uint32_t leaf,
+								      uint32_t subleaf,
+								      uint64_t guest_cr4)
 {
-	struct cpuid_leaf r = { 0 };
+	struct cpuid_leaf r;
 
-	if (leaf - MANFRED_CPUID_LEAF < 0x100)
-		return hypervisor_leaf(leaf);
-	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
-		const struct cpuid_policy *const p = &policies[i];
-
-		if (p->leaf != leaf || (p->subleaf != ANY_SUBLEAF && p->subleaf != subleaf))
+	for (const struct cpuid_policy *p = policies; p < policies_end; p++) {
+		if (p->leaf != leaf ||
+		    !(__builtin_expect(p->subleaf == ANY_SUBLEAF, 1) || p->subleaf == subleaf))
 			continue;
 		r = cpuid(leaf, subleaf);
 		r.eax &= p->mask.eax;
@@ -160,16 +165,21 @@ struct cpuid_leaf guest_cpuid(const struct vm *vm, uint32_t leaf, uint32_t suble
 		r.ecx &= p->mask.ecx;
 		r.edx &= p->mask.edx;
 		adjust(vm, leaf, subleaf, guest_cr4, &r);
-		break;
+		return r;
 	}
-	return r;
+	return hypervisor_leaf(leaf);
+}
+
+struct cpuid_leaf guest_cpuid(const struct vm *vm, uint32_t leaf, uint32_t subleaf,
+			      uint64_t guest_cr4)
+{
+	return answer(vm, leaf, subleaf, guest_cr4);
 }
 
 void handle_cpuid(struct vcpu *vcpu)
 {
-	const struct cpuid_leaf r =
-		guest_cpuid(vcpu->vm, (uint32_t)vcpu->regs.rax, (uint32_t)vcpu->regs.rcx,
-			    vmcs_read(VMCS_GUEST_CR4));
+	const struct cpuid_leaf r = answer(vcpu->vm, (uint32_t)vcpu->regs.rax,
+					   (uint32_t)vcpu->regs.rcx, vmcs_read(VMCS_GUEST_CR4));
 
 	vcpu->regs.rax = r.eax;
 	vcpu->regs.rbx = r.ebx;

@@ -85,7 +85,7 @@ class TestBadKernels:
         (
             ("magic", "the kernel file is not a Linux bzImage"),
             ("truncated", "the kernel file is truncated"),
-            ("header-only", "the kernel file is truncated"),
+            ("header-only", "the kernel file is too short for a Linux kernel"),
         ),
     )
     def test_linux(self, manfred, damage, line):

@@ -71,7 +71,7 @@ class TestLinuxInitrdTooLarge:
     def log(self, linux, tmp_path_factory):
         initrd = tmp_path_factory.mktemp("initrd") / "large"
         initrd.write_bytes(bytes(40 << 20))
-        return linux(initrd=initrd, memory="64M", machine=emulator.Machine(memory=256))
+        return linux(initrd=initrd, memory="96M", machine=emulator.Machine(memory=256))
 
     def test_says_so(self, log):
         log.says(r"initrd of 40 MiB")
