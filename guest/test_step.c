@@ -85,11 +85,30 @@ static void over_faulting(uint64_t argument)
 	check_equal("saved TF", catcher.events[0].frame.rflags & RFLAGS_TF, RFLAGS_TF);
 }
 
+/* Without an exit anywhere near: a processor that ignores this one has no breakpoints to test. */
+static bool has_breakpoints(void)
+{
+	uint64_t address;
+
+	catch_begin();
+	asm volatile("leaq 1f(%%rip), %0\n\tmovq %0, %%dr0\n\tmovq %1, %%dr7\n\tnop\n1:\tnop"
+		     : "=&r"(address)
+		     : "r"(DR7_RESET | DR7_L0)
+		     : "memory");
+	write_dr7(DR7_RESET);
+	if (catcher.count != 0)
+		return true;
+	test_skip("this processor ignores breakpoints in DR0");
+	return false;
+}
+
 static void breakpoint(uint64_t argument)
 {
 	uint64_t address;
 
 	(void)argument;
+	if (!has_breakpoints())
+		return;
 	catch_begin();
 	asm volatile("leaq 1f(%%rip), %0\n\tmovq %0, %%dr0\n\tmovq %1, %%dr7\n\t"
 		     "xorl %%eax, %%eax\n\tcpuid\n1:\tnop"
@@ -108,6 +127,8 @@ static void watchpoint_on_unmapped_page(uint64_t argument)
 	volatile uint64_t *const value = (volatile uint64_t *)test_pages[0];
 
 	(void)argument;
+	if (!has_breakpoints())
+		return;
 	catch_begin();
 	write_dr0((uintptr_t)test_pages[0]);
 	ept_unmap(test_pages[0]);

@@ -33,6 +33,7 @@ static void end(enum end_status status, const char *reason, enum at_end action)
 {
 	const struct vcpu *const vcpu = cpu_current() ? cpu_current()->vcpu : NULL;
 
+	log_take_back_consoles();
 	if (vcpu)
 		exit_statistics_print(vcpu);
 	log_error("end status=%s reason=%s exits=%llu", status == END_OK ? "ok" : "failed", reason,

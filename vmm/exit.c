@@ -304,6 +304,7 @@ void guest_failed(struct vcpu *vcpu, const char *reason, const char *format, ...
 	va_start(arguments, format);
 	format_string_v(text, sizeof(text), format, arguments);
 	va_end(arguments);
+	log_take_back_consoles();
 	log_error("guest %s: %s", vcpu->vm->name, text);
 	vcpu_print_registers(vcpu);
 	vmcs_dump();

@@ -13,6 +13,7 @@
 
 static enum log_level level_wanted;
 static uint16_t serial_port; /* 0: none */
+static bool has_screen;
 static bool screen_wanted;
 static bool serial_shared;
 
@@ -21,7 +22,8 @@ void log_init(const struct boot_info *boot)
 	level_wanted = boot->config.log;
 	if (boot->config.console & CONSOLE_SERIAL)
 		serial_port = (uint16_t)boot->serial_port;
-	screen_wanted = (boot->config.console & CONSOLE_SCREEN) && screen_init(&boot->framebuffer);
+	has_screen = (boot->config.console & CONSOLE_SCREEN) && screen_init(&boot->framebuffer);
+	screen_wanted = has_screen;
 }
 
 void log_share_consoles(void)
@@ -29,6 +31,11 @@ void log_share_consoles(void)
 	serial_shared = true;
 	/* The guest draws on the screen as it likes; two writers would only spoil it. */
 	screen_wanted = false;
+}
+
+void log_take_back_consoles(void)
+{
+	screen_wanted = has_screen;
 }
 
 bool log_enabled(enum log_level level)

@@ -100,6 +100,11 @@ void vmm_main(const struct boot_info *boot)
 	limit_memory(&vm, boot);
 	vcpu = create_guest(&vm);
 	log_memory();
+	if (vm.devices == VM_DEVICES_PASSTHROUGH && boot->processors > 1)
+		log_info("the guest gets one of %u processors; the others stay as the firmware "
+			 "left them, and "
+			 "nothing keeps a guest with this machine's APIC from starting them",
+			 boot->processors);
 	log_info("entering guest %s", vm.name);
 	if (vm.devices == VM_DEVICES_PASSTHROUGH)
 		log_share_consoles();

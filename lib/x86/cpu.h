@@ -110,9 +110,9 @@ enum vector {
 #define CPUID_D_1_EAX_XSAVES (1U << 3)
 /* CPUID leaf 0x80000001 */
 #define CPUID_80000001_EDX_RDTSCP (1U << 27)
-#define CPUID_80000001_EDX_NX (1U << 20)
-#define CPUID_80000001_EDX_1G (1U << 26)
-#define CPUID_80000001_EDX_LM (1U << 29)
+#define CPUID_80000001_EDX_NX	  (1U << 20)
+#define CPUID_80000001_EDX_1G	  (1U << 26)
+#define CPUID_80000001_EDX_LM	  (1U << 29)
 
 /* XCR0 */
 #define XCR0_X87 (1ULL << 0)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Linux from its start to init, in TSC ticks: under Manfred and on the bare emulator.
+"""Linux from reset to init, in TSC ticks: under Manfred and on the bare emulator.
 
-One tick is one emulated instruction. Both counts begin where the kernel's own
-code does: at the last line that the VMM prints before it enters the guest, and
-at the line that the chain loader prints before it starts the kernel."""
+One tick is one emulated instruction. From reset, because both ways then read the same files through
+the same firmware, only at different moments: on the bare emulator the kernel's EFI stub reads the
+initrd, under Manfred the loader has done so before the kernel's entry. The part behind the
+entry alone is printed too; the bare figure has the stub's reading in it."""
 import pathlib
 import re
 import sys
@@ -21,12 +22,12 @@ VMM_LINE = re.compile(r"^\[ *(\d+)\] manfred: ", re.MULTILINE)
 
 
 def ticks(log, start):
-    """From the last match of `start` before init to init."""
+    """At init, and from the last match of `start` before it to init."""
     init = INIT.search(log)
     starts = start.findall(log[: init.start()]) if init else []
     if not starts:
         sys.exit(f"bench: Linux did not come to init; see {FOLDER}")
-    return int(init[1]) - int(starts[-1])
+    return int(init[1]), int(init[1]) - int(starts[-1])
 
 
 def main():
@@ -38,10 +39,11 @@ def main():
     guest = FOLDER / "guest" / "disk.img"
     boot.linux_image(guest)
     as_guest = ticks(boot.boot(bochs, guest, until=INIT, grace=0).log, VMM_LINE)
-    print("Linux from kernel entry to init, in instructions")
-    print(f"  bare emulator   {on_bare:>16,}")
-    print(f"  under Manfred   {as_guest:>16,}")
-    print(f"  ratio           {as_guest / on_bare:>16.4f}   (target: {TARGET} or less)")
+    print("Linux to init, in instructions     from reset   from its entry")
+    print(f"  bare emulator             {on_bare[0]:>16,} {on_bare[1]:>16,}")
+    print(f"  under Manfred             {as_guest[0]:>16,} {as_guest[1]:>16,}")
+    print(f"  ratio (target {TARGET})       {as_guest[0] / on_bare[0]:>16.4f}"
+          f" {as_guest[1] / on_bare[1]:>16.4f}")
 
 
 if __name__ == "__main__":
