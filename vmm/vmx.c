@@ -9,6 +9,16 @@
 #include "vmm/memory.h"
 #include "vmm/x86.h"
 
+/* SDM 3C, 29.4.3.3: translations of whoever used VMX before outlive VMXON. */
+static void forget_translations(void)
+{
+	const uint64_t vpid = VPID_CAP_INVVPID | VPID_CAP_INVVPID_ALL;
+
+	if (!invept(INVEPT_ALL, 0) ||
+	    ((machine.ept_vpid_cap & vpid) == vpid && !invvpid(INVVPID_ALL, 0, 0)))
+		panic("vmx-invalidate", "INVEPT or INVVPID failed: this processor promised them");
+}
+
 void vmx_enable(void)
 {
 	struct cpu *const cpu = cpu_current();
@@ -26,6 +36,7 @@ void vmx_enable(void)
 		panic("vmxon", "VMXON failed: CR0 %llx (fixed %llx), CR4 %llx (fixed %llx)",
 		      (unsigned long long)read_cr0(), (unsigned long long)machine.cr0_fixed0,
 		      (unsigned long long)read_cr4(), (unsigned long long)machine.cr4_fixed0);
+	forget_translations();
 }
 
 void vmx_disable(void)

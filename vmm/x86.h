@@ -145,6 +145,18 @@ static inline bool invept(uint64_t type, uint64_t ept_pointer)
 	return !failed;
 }
 
+/* False when the processor does not know this type (enum invvpid_type). */
+static inline bool invvpid(uint64_t type, uint64_t vpid, uint64_t linear_address)
+{
+	const struct {
+		uint64_t vpid, linear_address;
+	} descriptor = { .vpid = vpid, .linear_address = linear_address };
+	bool failed;
+
+	asm volatile("invvpid %1, %2" : "=@ccbe"(failed) : "m"(descriptor), "r"(type) : "memory");
+	return !failed;
+}
+
 static inline void invlpg(uint64_t address)
 {
 	asm volatile("invlpg (%0)" : : "r"(address) : "memory");

@@ -88,15 +88,15 @@ enum segment { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR,
 #define VMX_MISC_ZERO_LENGTH	  (1ULL << 30)
 
 /* IA32_VMX_EPT_VPID_CAP */
-#define EPT_CAP_WALK_4		(1ULL << 6)
-#define EPT_CAP_WRITE_BACK	(1ULL << 14)
-#define EPT_CAP_2M		(1ULL << 16)
-#define EPT_CAP_1G		(1ULL << 17)
-#define EPT_CAP_INVEPT		(1ULL << 20)
-#define EPT_CAP_INVEPT_SINGLE	(1ULL << 25)
-#define EPT_CAP_INVEPT_ALL	(1ULL << 26)
-#define VPID_CAP_INVVPID	(1ULL << 32)
-#define VPID_CAP_INVVPID_SINGLE (1ULL << 41)
+#define EPT_CAP_WALK_4	      (1ULL << 6)
+#define EPT_CAP_WRITE_BACK    (1ULL << 14)
+#define EPT_CAP_2M	      (1ULL << 16)
+#define EPT_CAP_1G	      (1ULL << 17)
+#define EPT_CAP_INVEPT	      (1ULL << 20)
+#define EPT_CAP_INVEPT_SINGLE (1ULL << 25)
+#define EPT_CAP_INVEPT_ALL    (1ULL << 26)
+#define VPID_CAP_INVVPID      (1ULL << 32)
+#define VPID_CAP_INVVPID_ALL  (1ULL << 42)
 
 /* Basic exit reasons (VMCS_EXIT_REASON bits 15:0) */
 enum exit_reason {
