@@ -20,26 +20,20 @@
 #define TABLES_ADDRESS 0x10000ULL
 #define STACK_TOP      0x80000ULL
 
-/* What manfred.cfg says, else as much as is to be had in one piece, up to the default. */
 static void take_memory(struct vm *vm)
 {
 	static struct memmap map; /* too large for the stack */
 	const struct boot_file *const file = &vm->boot->selftest;
 	const uint64_t wanted = vm->boot->config.memory;
-	uint64_t size = (wanted ? wanted : DEFAULT_MEMORY) & ~(SIZE_2M - 1);
+	const uint64_t size = (wanted ? wanted : DEFAULT_MEMORY) & ~(SIZE_2M - 1);
 	uint64_t base;
-	bool found;
 
 	map = vm->boot->memmap;
 	if (size < MINIMUM_MEMORY)
 		panic("no-memory", "memory = %llu: the built-in guest needs at least %lluM",
 		      (unsigned long long)wanted, MINIMUM_MEMORY >> 20);
-	found = memmap_set(&map, file->base, file->size, MEMORY_RESERVED);
-	while (found && !memmap_find_highest(&map, size, SIZE_2M, 0, ~0ULL, &base)) {
-		found = wanted == 0 && size > MINIMUM_MEMORY;
-		size = found ? size / 2 : size;
-	}
-	if (!found)
+	if (!memmap_set(&map, file->base, file->size, MEMORY_RESERVED) ||
+	    !memmap_find_highest(&map, size, SIZE_2M, 0, ~0ULL, &base))
 		panic("no-memory", "no %llu MiB of contiguous memory for the built-in guest",
 		      (unsigned long long)(size >> 20));
 	vm->memory = (struct vm_memory){ .guest_base = 0, .host_base = base, .size = size };
