@@ -44,7 +44,8 @@ UNIT_CFLAGS = $(COMMON_CFLAGS) -O1 -fno-omit-frame-pointer -fsanitize=address,un
 	-fno-sanitize-recover=all
 # The VMM's sources over the model of a processor: its headers stand before the real ones.
 MODEL_CFLAGS = -Itests/unit/model $(UNIT_CFLAGS)
-NASMFLAGS := -f elf64 -g -w+all -Werror -Ibuild/gen/ -I./
+# Not -w+all: newer versions warn of relocations, which is what an object file is made of.
+NASMFLAGS := -f elf64 -g -Werror -Ibuild/gen/ -I./
 
 VMM_SOURCES := $(filter-out vmm/offsets.c,$(wildcard vmm/*.c vmm/*/*.c vmm/*.asm vmm/*/*.asm))
 GUEST_SOURCES := $(wildcard guest/*.c guest/*/*.c guest/*.asm guest/*/*.asm)
