@@ -4,6 +4,8 @@
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .DELETE_ON_ERROR:
+# Objects on the way to a program stay.
+.SECONDARY:
 .SECONDARY:
 .DEFAULT_GOAL := all
 
@@ -263,7 +265,7 @@ unit: $(UNIT_TESTS)
 
 build/tests/%.bin: tests/guests/%.asm build/.flags
 	@mkdir -p $(@D)
-	$(Q)$(NASM) -f bin -w+all -Werror $< -o $@
+	$(Q)$(NASM) -f bin -Werror $< -o $@
 
 .PHONY: system
 system: $(EMULATED) build/tests/multiboot.bin | build/.setup-test
