@@ -86,9 +86,9 @@ void vmm_main(const struct boot_info *boot)
 	struct vcpu *vcpu;
 
 	memory_init(boot); /* the rest of the region, the page tables: before any allocation */
-	log_init(boot);	   /* the consoles: before anything that may fail */
+	cpu_init(0);	   /* GDT, TSS, IDT, per-CPU data: from here on a fault is caught */
+	log_init(boot);	   /* the consoles: from here on it is reported */
 	end_init(boot);
-	cpu_init(0); /* GDT, TSS, IDT: from here on a fault is reported */
 	log_info("VMM at 0x%llx, %llu MiB of RAM, %u processors",
 		 (unsigned long long)boot->vmm_base,
 		 (unsigned long long)(memmap_ram_size(&boot->memmap) >> 20), boot->processors);
