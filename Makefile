@@ -6,7 +6,6 @@ MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 # Objects on the way to a program stay.
 .SECONDARY:
-.SECONDARY:
 .DEFAULT_GOAL := all
 
 ifeq ($(origin CC),default)
