@@ -6,6 +6,7 @@ bits 64
 default rel
 
 %include "offsets.inc"
+%include "vmm/registers.inc"
 
 extern boot_stack_top
 extern vmm_main
@@ -21,43 +22,6 @@ global vmexit_entry_traced
 global vcpu_resume_begin
 global vcpu_resume_end
 
-; struct guest_regs, from its end down: RAX comes to lie at the lowest address.
-%macro push_guest_regs 0
-	push r15
-	push r14
-	push r13
-	push r12
-	push r11
-	push r10
-	push r9
-	push r8
-	push rdi
-	push rsi
-	push rbp
-	push rbx
-	push rdx
-	push rcx
-	push rax
-%endmacro
-
-%macro pop_guest_regs 0
-	pop rax
-	pop rcx
-	pop rdx
-	pop rbx
-	pop rbp
-	pop rsi
-	pop rdi
-	pop r8
-	pop r9
-	pop r10
-	pop r11
-	pop r12
-	pop r13
-	pop r14
-	pop r15
-%endmacro
-
 section .text.entry
 
 ; RDI: struct boot_info. Interrupts are off, the page tables are the VMM's.
@@ -72,7 +36,7 @@ section .text
 ; void vcpu_launch(struct vcpu *): the first entry of a VMCS.
 vcpu_launch:
 	mov rsp, rdi
-	pop_guest_regs
+	pop_registers
 	vmlaunch
 	jmp entry_failed
 
@@ -80,7 +44,7 @@ vcpu_launch:
 ; HOST_RSP is the end of vcpu->regs, which is the start of the struct.
 align 16
 vmexit_entry:
-	push_guest_regs
+	push_registers
 	mov rdi, rsp
 	call vcpu_handle_exit
 
@@ -96,19 +60,19 @@ vcpu_resume_begin:
 	test dword [rsp + VCPU_WORK], WORK_NMI_ARRIVED
 	jnz .work
 .enter:
-	pop_guest_regs
+	pop_registers
 	vmresume
 vcpu_resume_end:
 
 entry_failed:
-	push_guest_regs
+	push_registers
 	mov rdi, rsp
 	call vcpu_entry_failed
 	ud2
 
 align 16
 vmexit_entry_traced:
-	push_guest_regs
+	push_registers
 	mov rdi, rsp
 	call vcpu_handle_exit_traced
 	jmp vcpu_resume_begin

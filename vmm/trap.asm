@@ -6,6 +6,8 @@
 bits 64
 default rel
 
+%include "vmm/registers.inc"
+
 extern trap_handle
 global trap_stubs
 
@@ -27,39 +29,11 @@ trap_stub_%[vector]:
 %endrep
 
 trap_common:
-	push r15
-	push r14
-	push r13
-	push r12
-	push r11
-	push r10
-	push r9
-	push r8
-	push rdi
-	push rsi
-	push rbp
-	push rbx
-	push rdx
-	push rcx
-	push rax
+	push_registers
 	cld
 	mov rdi, rsp
 	call trap_handle
-	pop rax
-	pop rcx
-	pop rdx
-	pop rbx
-	pop rbp
-	pop rsi
-	pop rdi
-	pop r8
-	pop r9
-	pop r10
-	pop r11
-	pop r12
-	pop r13
-	pop r14
-	pop r15
+	pop_registers
 	add rsp, 16
 	iretq
 
