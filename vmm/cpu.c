@@ -5,6 +5,7 @@
 #include "lib/layout.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
+#include "vmm/fred.h"
 #include "vmm/memory.h"
 #include "vmm/trap.h"
 #include "vmm/x86.h"
@@ -74,6 +75,9 @@ void cpu_init(uint32_t id)
 	wrmsr(MSR_IA32_GS_BASE, (uint64_t)cpu);
 	set_control_registers();
 	trap_init();
+	fred_host_enable((const uint64_t[3]){ cpu->tss.ist[IST_FAULT - 1],
+					      cpu->tss.ist[IST_NMI - 1],
+					      cpu->tss.ist[IST_DOUBLE_FAULT - 1] });
 }
 
 size_t cpu_memory_size(void)

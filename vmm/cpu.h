@@ -33,6 +33,7 @@ struct cpu {
 	struct cpu *self;  /* at gs:0 */
 	struct vcpu *vcpu; /* current on this processor; NULL before the first entry */
 	uint32_t id;
+	struct vcpu *fred_vcpu; /* whose values IA32_FRED_RSP0 and IA32_PL0_SSP hold: fred.c */
 	void *vmxon_region;
 	uint64_t gdt[5]; /* null, code, data, TSS (two slots) */
 	struct tss64 tss;

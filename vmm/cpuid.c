@@ -31,21 +31,27 @@
 #define LEAF7_EBX (ALL & ~(BIT(2) | BIT(12) | BIT(14) | BIT(15) | BIT(25)))
 /*
  * AVX512_VBMI, UMIP, PKU, OSPKE, WAITPKG, AVX512_VBMI2, GFNI, VAES, VPCLMULQDQ, AVX512_VNNI,
- * AVX512_BITALG, VPOPCNTDQ, LA57, RDPID, CLDEMOTE, MOVDIRI, MOVDIR64B. Not CET, PKS, KL, ENQCMD.
+ * AVX512_BITALG, VPOPCNTDQ, LA57, RDPID, CLDEMOTE, MOVDIRI, MOVDIR64B, and CET_SS: see adjust().
+ * Not PKS, KL, ENQCMD.
  */
 #define LEAF7_ECX                                                                          \
 	(BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(9) | BIT(10) | \
-	 BIT(11) | BIT(12) | BIT(14) | BIT(16) | BIT(22) | BIT(25) | BIT(27) | BIT(28))
+	 BIT(11) | BIT(12) | BIT(14) | BIT(16) | BIT(22) | BIT(25) | BIT(27) | BIT(28) |   \
+	 CPUID_7_ECX_SHSTK)
 /*
  * AVX512_4VNNIW, 4FMAPS, FSRM, VP2INTERSECT, MD_CLEAR, SERIALIZE, AMX (22, 24, 25),
- * AVX512_FP16, IBRS, STIBP, L1D_FLUSH, ARCH_CAPABILITIES, SSBD. Not UINTR, PCONFIG, LBR, CET.
+ * AVX512_FP16, IBRS, STIBP, L1D_FLUSH, ARCH_CAPABILITIES, SSBD, and CET_IBT. Not UINTR, PCONFIG,
+ * LBR.
  */
 #define LEAF7_EDX                                                                              \
 	(BIT(2) | BIT(3) | BIT(4) | BIT(8) | BIT(10) | BIT(14) | BIT(22) | BIT(23) | BIT(24) | \
-	 BIT(25) | BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(31))
-/* AVX_VNNI, AVX512_BF16, FZRM, FSRS, FSRC, AMX_FP16, AVX_IFMA. Not FRED, LKGS, WRMSRNS, LAM,
- * MSRLIST. */
-#define LEAF7_1_EAX (BIT(4) | BIT(5) | BIT(10) | BIT(11) | BIT(12) | BIT(21) | BIT(23))
+	 BIT(25) | BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(31) | CPUID_7_EDX_IBT)
+/* AVX_VNNI, AVX512_BF16, FZRM, FSRS, FSRC, WRMSRNS, AMX_FP16, AVX_IFMA, and FRED with LKGS: see
+ * adjust(). Not LAM, MSRLIST. */
+#define LEAF7_1_EAX                                                                          \
+	(BIT(4) | BIT(5) | BIT(10) | BIT(11) | BIT(12) | BIT(21) | BIT(23) | FRED_FEATURES | \
+	 CPUID_7_1_EAX_WRMSRNS)
+#define FRED_FEATURES (CPUID_7_1_EAX_FRED | CPUID_7_1_EAX_LKGS)
 /* XSAVEOPT, XSAVEC, XGETBV(1), XSAVES, XFD */
 #define LEAFD_1_EAX (BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4))
 /* ARAT: the APIC timer runs in deep idle states. */
@@ -133,6 +139,12 @@ static inline __attribute__((always_inline)) void adjust(const struct vm *vm, ui
 				r->ecx &= ~CPUID_7_ECX_WAITPKG;
 			if (!(machine.controls.proc2 & PROC2_INVPCID))
 				r->ebx &= ~CPUID_7_EBX_INVPCID;
+			if (!vm->shadow_stacks) {
+				r->ecx &= ~CPUID_7_ECX_SHSTK;
+				r->edx &= ~CPUID_7_EDX_IBT;
+			}
+		} else if (vm->fred == FRED_BACKEND_NONE) {
+			r->eax &= ~FRED_FEATURES;
 		}
 		break;
 	case 0xd:
@@ -191,14 +203,19 @@ void handle_cpuid(struct vcpu *vcpu)
 /* CR4 bits that exist only with a feature that CPUID must show. */
 static const struct {
 	uint64_t cr4;
-	uint32_t leaf;
-	char reg;
-	uint32_t bit;
+	uint32_t leaf, subleaf;
+	struct cpuid_leaf bit;
 } cr4_features[] = {
-	{ CR4_PCIDE, 1, 'c', BIT(17) },	  { CR4_OSXSAVE, 1, 'c', BIT(26) },
-	{ CR4_FSGSBASE, 7, 'b', BIT(0) }, { CR4_SMEP, 7, 'b', BIT(7) },
-	{ CR4_SMAP, 7, 'b', BIT(20) },	  { CR4_UMIP, 7, 'c', BIT(2) },
-	{ CR4_PKE, 7, 'c', BIT(3) },	  { CR4_LA57, 7, 'c', BIT(16) },
+	{ CR4_PCIDE, 1, 0, { .ecx = BIT(17) } },
+	{ CR4_OSXSAVE, 1, 0, { .ecx = BIT(26) } },
+	{ CR4_FSGSBASE, 7, 0, { .ebx = BIT(0) } },
+	{ CR4_SMEP, 7, 0, { .ebx = BIT(7) } },
+	{ CR4_SMAP, 7, 0, { .ebx = BIT(20) } },
+	{ CR4_UMIP, 7, 0, { .ecx = BIT(2) } },
+	{ CR4_PKE, 7, 0, { .ecx = BIT(3) } },
+	{ CR4_CET, 7, 0, { .ecx = CPUID_7_ECX_SHSTK } },
+	{ CR4_LA57, 7, 0, { .ecx = BIT(16) } },
+	{ CR4_FRED, 7, 1, { .eax = CPUID_7_1_EAX_FRED } },
 };
 
 uint64_t guest_cr4_allowed(const struct vm *vm)
@@ -207,10 +224,11 @@ uint64_t guest_cr4_allowed(const struct vm *vm)
 			   CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
 	for (size_t i = 0; i < sizeof(cr4_features) / sizeof(cr4_features[0]); i++) {
-		const struct cpuid_leaf r = guest_cpuid(vm, cr4_features[i].leaf, 0, 0);
-		const uint32_t value = cr4_features[i].reg == 'b' ? r.ebx : r.ecx;
+		const struct cpuid_leaf bit = cr4_features[i].bit;
+		const struct cpuid_leaf r =
+			guest_cpuid(vm, cr4_features[i].leaf, cr4_features[i].subleaf, 0);
 
-		if (value & cr4_features[i].bit)
+		if ((r.eax & bit.eax) | (r.ebx & bit.ebx) | (r.ecx & bit.ecx))
 			allowed |= cr4_features[i].cr4;
 	}
 	return allowed & machine.cr4_fixed1;

@@ -85,7 +85,7 @@ static bool cr0_is_legal(uint64_t value, uint64_t old)
 	const uint64_t tr_type = vmcs_read(VMCS_GUEST_TR_ACCESS_RIGHTS) & DESCRIPTOR_TYPE;
 
 	if ((value & CR0_RESERVED_HIGH) || ((value & CR0_PG) && !(value & CR0_PE)) ||
-	    ((value & CR0_NW) && !(value & CR0_CD)))
+	    ((value & CR0_NW) && !(value & CR0_CD)) || (!(value & CR0_WP) && (cr4 & CR4_CET)))
 		return false;
 	if (!(old & CR0_PG) && (value & CR0_PG) && (efer & EFER_LME))
 		return (cr4 & CR4_PAE) && !cs_l &&

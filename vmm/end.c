@@ -6,6 +6,7 @@
 
 #include "vmm/cpu.h"
 #include "vmm/exit.h"
+#include "vmm/fred.h"
 #include "vmm/io.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
@@ -31,11 +32,13 @@ static void end(enum end_status status, const char *reason, enum at_end action)
 	__attribute__((noreturn));
 static void end(enum end_status status, const char *reason, enum at_end action)
 {
-	const struct vcpu *const vcpu = cpu_current() ? cpu_current()->vcpu : NULL;
+	struct vcpu *const vcpu = cpu_current() ? cpu_current()->vcpu : NULL;
 
 	log_take_back_consoles();
-	if (vcpu)
+	if (vcpu) {
+		fred_log_use(vcpu);
 		exit_statistics_print(vcpu);
+	}
 	log_error("end status=%s reason=%s exits=%llu", status == END_OK ? "ok" : "failed", reason,
 		  vcpu ? (unsigned long long)exit_count(vcpu) : 0ULL);
 	vmx_disable();

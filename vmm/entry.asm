@@ -49,15 +49,15 @@ vmexit_entry:
 	call vcpu_handle_exit
 
 ; An NMI between the test of vcpu->work and VMRESUME would wait for the next exit, which may never
-; come. trap.c sends an NMI that hits this range back to its start: the registers are still in
-; memory, for the NMI has a stack of its own.
+; come. vcpu.c sends an NMI that hits this range back to its start: the registers are still in
+; memory, for the NMI has a stack of its own. So has an interrupt that comes although it must not.
 vcpu_resume_begin:
 	cmp dword [rsp + VCPU_WORK], 0
 	je .enter
 .work:
 	mov rdi, rsp
 	call vcpu_prepare_entry
-	test dword [rsp + VCPU_WORK], WORK_NMI_ARRIVED
+	test dword [rsp + VCPU_WORK], WORK_NMI_ARRIVED | WORK_INTERRUPT_ARRIVED
 	jnz .work
 .enter:
 	pop_registers

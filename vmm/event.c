@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Owns the VM-entry interruption fields, the interrupt and NMI windows, and the
- * guest's CR2 and DR6 where an injected event has to set them: VM entry does not
- * (SDM 3C, 27.6.1). Nothing else writes these.
+ * guest's CR2, DR6 and IA32_XFD_ERR where an injected event has to set them: VM entry
+ * does not (SDM 3C, 27.6.1). Nothing else writes these.
  */
 #include "vmm/event.h"
 
 #include "lib/x86/cpu.h"
+#include "lib/x86/msr.h"
+#include "vmm/errata.h"
 #include "vmm/exit.h"
+#include "vmm/guest.h"
+#include "vmm/machine.h"
 #include "vmm/vcpu.h"
 #include "vmm/vmcs.h"
 #include "vmm/x86.h"
@@ -124,6 +128,11 @@ static void keep_for_later(struct vcpu *vcpu, const struct event *event)
 		event_queue_nmi(vcpu);
 }
 
+static bool guest_uses_fred(void)
+{
+	return vmcs_read(VMCS_GUEST_CR4) & CR4_FRED;
+}
+
 void event_queue(struct vcpu *vcpu, struct event event)
 {
 	if (vcpu->work & WORK_EVENT) {
@@ -133,8 +142,7 @@ void event_queue(struct vcpu *vcpu, struct event event)
 		case MERGE_SECOND:
 			keep_for_later(vcpu, &first);
 			vcpu->event.nested = event.type == EVENT_HARDWARE_EXCEPTION &&
-					     event.vector != VECTOR_DF &&
-					     (vmcs_read(VMCS_GUEST_CR4) & CR4_FRED);
+					     event.vector != VECTOR_DF && guest_uses_fred();
 			break;
 		case MERGE_DOUBLE_FAULT:
 			break;
@@ -154,8 +162,24 @@ void event_queue_nmi(struct vcpu *vcpu)
 
 void event_queue_interrupt(struct vcpu *vcpu, uint8_t vector)
 {
-	vcpu->pending_interrupts[vector / 64] |= 1ULL << vector % 64;
+	/* Atomic, as setting work: the VMM's own interrupt handler may come at any time. */
+	__atomic_or_fetch(&vcpu->pending_interrupts[vector / 64], 1ULL << vector % 64,
+			  __ATOMIC_RELAXED);
 	vcpu_set_work(vcpu, WORK_INTERRUPT);
+}
+
+/*
+ * Erratum FR-6: what was interrupted is a SYSCALL or SYSENTER, but the processor tells of an event
+ * before it. RIP is still at the instruction, which repeats it all.
+ */
+static bool is_syscall_in_disguise(const struct vcpu *vcpu, const struct event *event)
+{
+	uint8_t code[2];
+
+	return guest_uses_fred() && event->type != EVENT_OTHER &&
+	       vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH) == sizeof(code) &&
+	       guest_read_linear(vcpu->vm, vmcs_read(VMCS_GUEST_RIP), code, sizeof(code)) &&
+	       code[0] == 0x0f && (code[1] == 0x05 || code[1] == 0x34);
 }
 
 void event_complete_interrupted(struct vcpu *vcpu)
@@ -174,8 +198,12 @@ void event_complete_interrupted(struct vcpu *vcpu)
 	}
 	if (is_software_event(event.type))
 		event.instruction_length = (uint8_t)vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
-	if (event.type == EVENT_HARDWARE_EXCEPTION && event.vector == VECTOR_PF)
+	if (guest_uses_fred())
+		event.event_data = vmcs_read(VMCS_ORIGINAL_EVENT_DATA);
+	else if (event.type == EVENT_HARDWARE_EXCEPTION && event.vector == VECTOR_PF)
 		event.event_data = read_cr2(); /* the aborted delivery has set it */
+	if (erratum_detected(ERRATUM_FR_6) && is_syscall_in_disguise(vcpu, &event))
+		return;
 	/* Its first delivery blocked NMIs; the next one needs them unblocked (SDM 3C, 27.3.1.5). */
 	if (event.type == EVENT_NMI)
 		vmcs_clear_bits(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
@@ -212,14 +240,26 @@ static void inject(const struct event *event)
 	else if (event->has_error_code)
 		vmcs_write(VMCS_ENTRY_EXCEPTION_ERROR_CODE, event->error_code);
 	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, info);
-	if (is_software_event(event->type))
+	if (is_software_event(event->type) || erratum_detected(ERRATUM_FR_13))
 		vmcs_write(VMCS_ENTRY_INSTRUCTION_LENGTH, event->instruction_length);
+	/* For every event: VM exit does not clear it. */
+	if (machine.fred_method != FRED_METHOD_NONE)
+		vmcs_write(VMCS_INJECTED_EVENT_DATA, event->event_data);
 	if (event->type != EVENT_HARDWARE_EXCEPTION)
 		return;
 	if (event->vector == VECTOR_PF)
 		write_cr2(event->event_data);
+	else if (event->vector == VECTOR_NM && event->event_data != 0)
+		wrmsr(MSR_IA32_XFD_ERR, event->event_data);
 	else if (event->vector == VECTOR_DB)
 		set_debug_registers(event->event_data & DEBUG_CAUSES);
+}
+
+static bool has_pending_interrupt(const struct vcpu *vcpu)
+{
+	const uint64_t *const pending = vcpu->pending_interrupts;
+
+	return (pending[0] | pending[1] | pending[2] | pending[3]) != 0;
 }
 
 static uint8_t highest_pending_interrupt(const struct vcpu *vcpu)
@@ -248,8 +288,8 @@ static void inject_interrupt(struct vcpu *vcpu)
 	const struct event event = { .type = EVENT_EXTERNAL_INTERRUPT, .vector = vector };
 	uint64_t *const pending = vcpu->pending_interrupts;
 
-	pending[vector / 64] &= ~(1ULL << vector % 64);
-	if ((pending[0] | pending[1] | pending[2] | pending[3]) == 0)
+	__atomic_and_fetch(&pending[vector / 64], ~(1ULL << vector % 64), __ATOMIC_RELAXED);
+	if (!has_pending_interrupt(vcpu))
 		vcpu_clear_work(vcpu, WORK_INTERRUPT);
 	inject(&event);
 }
@@ -277,6 +317,11 @@ void event_prepare_entry(struct vcpu *vcpu)
 	if (vcpu->work & WORK_NMI_ARRIVED) {
 		vcpu_clear_work(vcpu, WORK_NMI_ARRIVED);
 		vcpu_set_work(vcpu, WORK_NMI);
+	}
+	if (vcpu->work & WORK_INTERRUPT_ARRIVED) {
+		vcpu_clear_work(vcpu, WORK_INTERRUPT_ARRIVED);
+		if (has_pending_interrupt(vcpu))
+			vcpu_set_work(vcpu, WORK_INTERRUPT);
 	}
 	if (vmcs_read(VMCS_ENTRY_INTERRUPTION_INFO) & INTERRUPTION_VALID) {
 		/* Called again for an NMI that came after an event had been programmed. */

@@ -20,8 +20,11 @@ struct event {
 	bool nested;		    /* FRED: raised while another event was being delivered */
 	uint8_t instruction_length; /* bytes; only of types 4 to 7, else 0 */
 	uint32_t error_code;
-	uint64_t event_data; /* #PF: linear address; #DB: causes as in the exit qualification; else
-				0 */
+	/*
+	 * #PF: linear address; #DB: causes as in the exit qualification; #NM: IA32_XFD_ERR when XFD
+	 * is the cause; else 0. FRED's frame shows it.
+	 */
+	uint64_t event_data;
 };
 
 /* Hardware exceptions with the error code that the processor gives them. */

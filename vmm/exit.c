@@ -12,14 +12,18 @@
 
 #include "lib/format.h"
 #include "lib/x86/cpu.h"
+#include "lib/x86/msr.h"
 #include "vmm/apic.h"
 #include "vmm/end.h"
 #include "vmm/ept.h"
 #include "vmm/log.h"
+#include "vmm/machine.h"
 #include "vmm/timer.h"
 #include "vmm/vcpu.h"
 #include "vmm/vmcs.h"
 #include "vmm/x86.h"
+
+#define WRMSRNS_LENGTH 3
 
 typedef void exit_handler(struct vcpu *vcpu);
 
@@ -62,8 +66,11 @@ static void handle_exception_nmi(struct vcpu *vcpu)
 		return;
 	}
 	event_complete_interrupted(vcpu);
-	if ((info & INTERRUPTION_NMI_UNBLOCKED) && !(vcpu->work & WORK_EVENT))
+	/* With #DF the bit is undefined (SDM 3C, 28.2.3). */
+	if ((info & INTERRUPTION_NMI_UNBLOCKED) && event.vector != VECTOR_DF &&
+	    !(vcpu->work & WORK_EVENT))
 		event_iret_interrupted();
+	event.nested = (info & INTERRUPTION_NESTED) != 0;
 	if (info & INTERRUPTION_ERROR_CODE_VALID) {
 		event.has_error_code = true;
 		event.error_code = vmcs_read32(VMCS_EXIT_INTERRUPTION_ERROR_CODE);
@@ -72,6 +79,9 @@ static void handle_exception_nmi(struct vcpu *vcpu)
 		event.instruction_length = (uint8_t)vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
 	else if (event.vector == VECTOR_PF || event.vector == VECTOR_DB)
 		event.event_data = vmcs_read(VMCS_EXIT_QUALIFICATION);
+	else if (event.vector == VECTOR_NM && machine.has_xfd &&
+		 !(vmcs_read(VMCS_GUEST_CR0) & CR0_TS))
+		event.event_data = rdmsr(MSR_IA32_XFD_ERR);
 	event_queue(vcpu, event);
 }
 
@@ -79,7 +89,9 @@ static void handle_external_interrupt(struct vcpu *vcpu)
 {
 	const uint8_t vector = INTERRUPTION_VECTOR(vmcs_read32(VMCS_EXIT_INTERRUPTION_INFO));
 
-	apic_end_of_interrupt();
+	/* A guest that has the APIC ends the interrupt itself. */
+	if (vcpu->vm->devices == VM_DEVICES_NONE)
+		apic_end_of_interrupt();
 	event_queue_interrupt(vcpu, vector);
 }
 
@@ -173,6 +185,15 @@ static void handle_preemption_timer(struct vcpu *vcpu)
 	timer_expired(vcpu);
 }
 
+/* CPUID does not offer the immediate form. Erratum FR-14: plain WRMSRNS exits with its reason. */
+static void handle_wrmsrns_immediate(struct vcpu *vcpu)
+{
+	if (vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH) == WRMSRNS_LENGTH)
+		handle_wrmsr(vcpu);
+	else
+		raise_ud(vcpu);
+}
+
 static void handle_entry_failure(struct vcpu *vcpu)
 {
 	const char *const rule = vmcs_check();
@@ -228,7 +249,8 @@ static void handle_unknown(struct vcpu *vcpu)
 	EXIT(PREEMPTION_TIMER, "preemption timer", handle_preemption_timer)           \
 	EXIT(INVVPID, "INVVPID", raise_ud)                                            \
 	EXIT(XSETBV, "XSETBV", handle_xsetbv)                                         \
-	EXIT(VMFUNC, "VMFUNC", raise_ud)
+	EXIT(VMFUNC, "VMFUNC", raise_ud)                                              \
+	EXIT(WRMSRNS_IMMEDIATE, "WRMSRNS immediate", handle_wrmsrns_immediate)
 
 static const char *const exit_names[EXIT_REASON_COUNT] = {
 #define EXIT(reason, name, handler) [EXIT_REASON_##reason] = (name),

@@ -4,6 +4,7 @@
 #ifndef VMM_GUEST_H
 #define VMM_GUEST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/boot_info.h"
@@ -25,5 +26,11 @@ void guest_fill_identity_tables(void *tables, uint64_t guest_physical);
  * is no RAM. */
 bool guest_load(const struct vm *vm, uint64_t guest_physical, const void *bytes, uint64_t file_size,
 		uint64_t memory_size);
+
+/*
+ * Read guest memory by a linear address of 64-bit mode, as the guest's current page tables map it,
+ * whatever the rights. False when there is none.
+ */
+bool guest_read_linear(const struct vm *vm, uint64_t linear, void *to, uint64_t size);
 
 #endif

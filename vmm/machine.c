@@ -12,7 +12,8 @@
 
 struct machine machine;
 
-enum wish { REQUIRED, WANTED, FORBIDDEN };
+/* OPTIONAL: many processors lack it, which is no news. */
+enum wish { REQUIRED, WANTED, OPTIONAL, FORBIDDEN };
 
 struct control_wish {
 	uint32_t bit;
@@ -54,12 +55,14 @@ static const struct control_wish exit_wishes[] = {
 	{ EXIT_SAVE_EFER, REQUIRED, "save EFER" },
 	{ EXIT_LOAD_EFER, REQUIRED, "load EFER" },
 	{ EXIT_SAVE_DEBUG, REQUIRED, "save debug controls" },
+	{ EXIT_LOAD_CET, OPTIONAL, "load CET state" },
 };
 
 static const struct control_wish entry_wishes[] = {
 	{ ENTRY_LOAD_DEBUG, REQUIRED, "load debug controls" },
 	{ ENTRY_LOAD_PAT, REQUIRED, "load PAT" },
 	{ ENTRY_LOAD_EFER, REQUIRED, "load EFER" },
+	{ ENTRY_LOAD_CET, OPTIONAL, "load CET state" },
 };
 
 /*
@@ -87,7 +90,7 @@ static unsigned int negotiate(const char *field, uint32_t capability_msr,
 		} else if (wish->wish == WANTED && !(may & wish->bit)) {
 			log_info("VMX %s controls: no %s, going on without", field, wish->name);
 		} else if (wish->wish != FORBIDDEN) {
-			*controls |= wish->bit;
+			*controls |= wish->bit & may;
 		}
 	}
 	return refused;
@@ -122,8 +125,7 @@ static unsigned int choose_controls(struct vmx_controls *c)
 	return refused;
 }
 
-/* Controls that are switched on and off at run time. */
-static bool may_set(uint32_t capability_msr, uint32_t bit)
+bool machine_may_set(uint32_t capability_msr, uint32_t bit)
 {
 	return (rdmsr(capability_msr) >> 32 & bit) != 0;
 }
@@ -216,10 +218,16 @@ void machine_probe(void)
 	if (missing != 0)
 		panic("vmx-capabilities",
 		      "VMX lacks %u things that Manfred cannot do without, named above", missing);
-	machine.has_preemption_timer = may_set(MSR_IA32_VMX_PINBASED_CTLS, PIN_PREEMPTION_TIMER) &&
-				       may_set(MSR_IA32_VMX_EXIT_CTLS, EXIT_SAVE_PREEMPTION_TIMER);
-	machine.has_monitor_trap = may_set(MSR_IA32_VMX_PROCBASED_CTLS, PROC_MONITOR_TRAP);
+	machine.has_preemption_timer =
+		machine_may_set(MSR_IA32_VMX_PINBASED_CTLS, PIN_PREEMPTION_TIMER) &&
+		machine_may_set(MSR_IA32_VMX_EXIT_CTLS, EXIT_SAVE_PREEMPTION_TIMER);
+	machine.has_monitor_trap = machine_may_set(MSR_IA32_VMX_PROCBASED_CTLS, PROC_MONITOR_TRAP);
 	read_mtrrs(&machine.mtrr);
+	machine.has_cet = (cpuid(7, 0).ecx & CPUID_7_ECX_SHSTK) &&
+			  (cpuid(7, 0).edx & CPUID_7_EDX_IBT) &&
+			  (machine.controls.entry & ENTRY_LOAD_CET) &&
+			  (machine.controls.exit & EXIT_LOAD_CET);
+	machine.has_xfd = (cpuid(0xd, 1).eax & CPUID_D_1_EAX_XFD) != 0;
 	machine.physical_mask = (1ULL << machine.mtrr.physical_bits) - 1;
 	if (cpuid(1, 0).ecx & CPUID_1_ECX_XSAVE) {
 		const struct cpuid_leaf xsave = cpuid(0xd, 0);
@@ -231,4 +239,5 @@ void machine_probe(void)
 		 machine.ept_vpid_cap & EPT_CAP_2M ? " 2M" : "",
 		 machine.ept_vpid_cap & EPT_CAP_1G ? " 1G" : "",
 		 machine.controls.proc2 & PROC2_VPID ? "yes" : "no", machine.mtrr.physical_bits);
+	fred_probe();
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "lib/mtrr.h"
+#include "vmm/fred.h"
 
 /* VM-execution controls with what this processor demands worked in; per-vcpu bits come on top. */
 struct vmx_controls {
@@ -27,6 +28,10 @@ struct machine {
 	struct vmx_controls controls;
 	bool has_preemption_timer; /* with saving of its value */
 	bool has_monitor_trap;
+	bool has_cet; /* shadow stacks and IBT, and the controls to switch their state */
+	bool has_xfd;
+	enum fred_method fred_method;
+	unsigned int linear_bits; /* of a linear address */
 	struct mtrr_state mtrr;
 };
 
@@ -34,6 +39,9 @@ extern struct machine machine;
 
 /* Read the processor's capabilities; ends the boot with every missing one named. */
 void machine_probe(void);
+
+/* May this control of a 32-bit field be 1? By its capability MSR. */
+bool machine_may_set(uint32_t capability_msr, uint32_t bit);
 
 /* Enter VMX root operation on this processor. */
 void vmx_enable(void);

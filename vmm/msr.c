@@ -8,11 +8,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "lib/fred.h"
 #include "lib/layout.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
 #include "vmm/exit.h"
 #include "vmm/log.h"
+#include "vmm/machine.h"
 #include "vmm/vcpu.h"
 #include "vmm/vmcs.h"
 #include "vmm/x86.h"
@@ -21,6 +23,8 @@ enum policy {
 	FAULT,	 /* #GP, as if the processor had no such MSR */
 	DIRECT,	 /* the guest reaches the MSR, no exit */
 	DEVICE,	 /* DIRECT for a guest with the machine's devices, FAULT for others */
+	FRED,	 /* DIRECT for a guest with native FRED, FAULT for others */
+	CET,	 /* DIRECT for a guest with shadow stacks, VIRTUAL for others */
 	VIRTUAL, /* read_virtual() and write_virtual() */
 	IGNORE,	 /* writes: dropped */
 };
@@ -74,7 +78,19 @@ static const struct msr_policy policies[] = {
 	{ MSR_IA32_FS_BASE, MSR_IA32_GS_BASE, DIRECT, DIRECT, "in the VMCS" },
 	{ ONE(MSR_IA32_KERNEL_GS_BASE), DIRECT, DIRECT, "the VMM never executes SWAPGS" },
 	{ ONE(MSR_IA32_TSC_AUX), DIRECT, DIRECT, "the VMM never executes RDTSCP" },
-	{ MSR_IA32_FRED_RSP0, MSR_IA32_FRED_CONFIG, FAULT, FAULT, "this guest has no FRED" },
+	{ ONE(MSR_IA32_FRED_RSP0), FRED, FRED,
+	  "changes with every task and is dead in the VMM, which never comes from ring 3" },
+	{ MSR_IA32_FRED_RSP1, MSR_IA32_FRED_RSP3, FRED, FRED,
+	  "guest and VMM have their own: VM entry and exit switch them" },
+	{ ONE(MSR_IA32_FRED_STKLVLS), FRED, FRED,
+	  "switched as RSP1; written once, but to look at it would gain nothing" },
+	{ MSR_IA32_FRED_SSP1, MSR_IA32_FRED_SSP3, FRED, FRED, "switched as RSP1" },
+	{ ONE(MSR_IA32_FRED_CONFIG), FRED, FRED, "switched as RSP1, with the stack level in it" },
+	{ ONE(MSR_IA32_PL0_SSP), CET, CET,
+	  "without shadow stacks it has no effect: a FRED guest's is virtual, others have none" },
+	{ MSR_IA32_PL1_SSP, MSR_IA32_ISST, CET, CET, "the VMM has no shadow stacks" },
+	{ ONE(MSR_IA32_U_CET), CET, CET, "the VMM has no user mode" },
+	{ ONE(MSR_IA32_S_CET), CET, CET, "in the VMCS" },
 	{ MSR_IA32_VMX_BASIC, MSR_IA32_VMX_EXIT_CTLS2, FAULT, FAULT, "this guest has no VMX" },
 };
 
@@ -97,7 +113,9 @@ static void allow(uint8_t *bitmap, uint32_t msr)
 
 static bool is_direct(enum policy policy, const struct vm *vm)
 {
-	return policy == DIRECT || (policy == DEVICE && vm->devices == VM_DEVICES_PASSTHROUGH);
+	return policy == DIRECT || (policy == DEVICE && vm->devices == VM_DEVICES_PASSTHROUGH) ||
+	       (policy == FRED && vm->fred == FRED_BACKEND_NATIVE) ||
+	       (policy == CET && vm->shadow_stacks);
 }
 
 void msr_bitmap_fill(const struct vm *vm, uint8_t *bitmap)
@@ -116,7 +134,7 @@ void msr_bitmap_fill(const struct vm *vm, uint8_t *bitmap)
 	}
 }
 
-static bool read_virtual(uint32_t msr, uint64_t *value)
+static bool read_virtual(const struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
 	switch (msr) {
 	case MSR_IA32_FEATURE_CONTROL:
@@ -125,6 +143,9 @@ static bool read_virtual(uint32_t msr, uint64_t *value)
 	case MSR_IA32_XSS:
 		*value = 0;
 		return true;
+	case MSR_IA32_PL0_SSP:
+		*value = vcpu->pl0_ssp;
+		return vcpu->vm->fred != FRED_BACKEND_NONE;
 	default:
 		return false;
 	}
@@ -158,6 +179,15 @@ static bool write_efer(uint64_t value)
 	return true;
 }
 
+static bool write_pl0_ssp(struct vcpu *vcpu, uint64_t value)
+{
+	if (vcpu->vm->fred == FRED_BACKEND_NONE ||
+	    !fred_msr_accepts(MSR_IA32_PL0_SSP, value, machine.linear_bits))
+		return false;
+	vcpu->pl0_ssp = value;
+	return true;
+}
+
 static bool write_virtual(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
 	switch (msr) {
@@ -167,6 +197,8 @@ static bool write_virtual(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 		return write_apic_base(vcpu, value);
 	case MSR_IA32_XSS:
 		return value == 0;
+	case MSR_IA32_PL0_SSP:
+		return write_pl0_ssp(vcpu, value);
 	default:
 		return false; /* IA32_FEATURE_CONTROL is locked */
 	}
@@ -192,7 +224,7 @@ void handle_rdmsr(struct vcpu *vcpu)
 	const uint32_t msr = (uint32_t)vcpu->regs.rcx;
 	uint64_t value;
 
-	if (!read_virtual(msr, &value)) {
+	if (!read_virtual(vcpu, msr, &value)) {
 		refuse(vcpu, "RDMSR", msr);
 		return;
 	}

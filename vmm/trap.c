@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns the VMM's IDT. An exception in the VMM is a bug of the VMM: it is reported
- * with registers and callers, and the boot ends. An NMI belongs to the guest.
+ * Owns the VMM's IDT, and what becomes of an event in the VMM, by IDT or FRED: an exception is a
+ * bug of the VMM, it is reported with registers and callers, and the boot ends. An NMI or an
+ * interrupt belongs to the guest.
  */
 #include "vmm/trap.h"
 
@@ -11,6 +12,7 @@
 #include "lib/layout.h"
 #include "lib/symbols.h"
 #include "lib/x86/cpu.h"
+#include "lib/x86/fred.h"
 #include "vmm/cpu.h"
 #include "vmm/end.h"
 #include "vmm/log.h"
@@ -18,7 +20,7 @@
 #include "vmm/vcpu.h"
 #include "vmm/x86.h"
 
-#define VECTORS		 32
+#define VECTORS		 256
 #define GATE_INTERRUPT64 0x8e /* present, DPL 0, 64-bit interrupt gate */
 #define BACKTRACE_DEPTH	 24
 
@@ -43,7 +45,7 @@ extern const struct fixup fixup_table_start[], fixup_table_end[];
 
 static struct gate idt[VECTORS];
 
-static const char *const vector_names[VECTORS] = {
+static const char *const vector_names[EXCEPTION_VECTORS] = {
 	[VECTOR_DE] = "divide error",
 	[VECTOR_DB] = "debug",
 	[VECTOR_NMI] = "NMI",
@@ -128,15 +130,18 @@ void backtrace(uint64_t rip, uint64_t rbp)
 
 static void print_registers(const struct trap_frame *f)
 {
-#define SHOW(a, b, c, d)                                                                        \
-	log_error("  " #a "=%016llx " #b "=%016llx " #c "=%016llx " #d "=%016llx",              \
-		  (unsigned long long)f->a, (unsigned long long)f->b, (unsigned long long)f->c, \
-		  (unsigned long long)f->d)
-	SHOW(rip, rsp, rflags, cs);
-	SHOW(rax, rbx, rcx, rdx);
-	SHOW(rsi, rdi, rbp, r8);
-	SHOW(r9, r10, r11, r12);
-	SHOW(r13, r14, r15, ss);
+	const uint64_t cs = f->cs & FRED_SELECTOR_MASK;
+	const uint64_t ss = f->ss & FRED_SELECTOR_MASK;
+
+#define SHOW(a, x, b, y, c, z, d, w)                                                         \
+	log_error("  " a "=%016llx " b "=%016llx " c "=%016llx " d "=%016llx",               \
+		  (unsigned long long)(x), (unsigned long long)(y), (unsigned long long)(z), \
+		  (unsigned long long)(w))
+	SHOW("rip", f->rip, "rsp", f->rsp, "rflags", f->rflags, "cs", cs);
+	SHOW("rax", f->rax, "rbx", f->rbx, "rcx", f->rcx, "rdx", f->rdx);
+	SHOW("rsi", f->rsi, "rdi", f->rdi, "rbp", f->rbp, "r8", f->r8);
+	SHOW("r9", f->r9, "r10", f->r10, "r11", f->r11, "r12", f->r12);
+	SHOW("r13", f->r13, "r14", f->r14, "r15", f->r15, "ss", ss);
 #undef SHOW
 	log_error("  cr0=%016llx cr2=%016llx cr3=%016llx cr4=%016llx",
 		  (unsigned long long)read_cr0(), (unsigned long long)read_cr2(),
@@ -179,6 +184,8 @@ void trap_handle(struct trap_frame *frame)
 {
 	if (frame->vector == VECTOR_NMI)
 		vcpu_nmi_in_host(frame);
+	else if (frame->vector >= EXCEPTION_VECTORS)
+		vcpu_interrupt_in_host(frame);
 	else if (frame->vector != VECTOR_GP || !fix_up(frame))
 		report_fault(frame);
 }

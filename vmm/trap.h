@@ -5,7 +5,10 @@
 
 #include <stdint.h>
 
-/* What trap.asm pushes; vector and error_code are 0 where the processor gives none. */
+/*
+ * What trap.asm pushes; vector and error_code are 0 where the processor gives none. With FRED the
+ * selectors have more bits (FRED_CS_*, FRED_SS_*), which the return needs unchanged.
+ */
 struct trap_frame {
 	uint64_t rax, rcx, rdx, rbx, rbp, rsi, rdi;
 	uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
@@ -15,6 +18,9 @@ struct trap_frame {
 
 /* Fill the IDT (the first time) and load it on this processor. */
 void trap_init(void);
+
+/* trap.asm: the page of FRED's entry points. */
+extern const uint8_t trap_fred_entry[];
 
 /* Called by trap.asm. Returns when the VMM can go on as the frame says. */
 void trap_handle(struct trap_frame *frame);

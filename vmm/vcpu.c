@@ -13,6 +13,8 @@
 #include "vmm/cpuid.h"
 #include "vmm/cr.h"
 #include "vmm/ept.h"
+#include "vmm/errata.h"
+#include "vmm/fred.h"
 #include "vmm/io.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
@@ -104,6 +106,9 @@ static void set_controls(const struct vm *vm)
 		/* Interrupts of the machine are not for this guest, and it has no APIC for CR8. */
 		pin |= PIN_EXTERNAL_INTERRUPT;
 		proc |= PROC_CR8_LOAD | PROC_CR8_STORE;
+	} else if (vm->fred == FRED_BACKEND_NATIVE && erratum_detected(ERRATUM_FR_4)) {
+		/* Injected, they come only when the guest's RFLAGS let them. */
+		pin |= PIN_EXTERNAL_INTERRUPT;
 	}
 	vmcs_write(VMCS_PIN_BASED_CONTROLS, pin);
 	vmcs_write(VMCS_PROC_BASED_CONTROLS, proc);
@@ -158,6 +163,11 @@ static void set_host_state(struct vcpu *vcpu, const uint8_t *exit_entry)
 	vmcs_write(VMCS_HOST_SYSENTER_EIP, 0);
 	vmcs_write(VMCS_HOST_PAT, rdmsr(MSR_IA32_PAT));
 	vmcs_write(VMCS_HOST_EFER, rdmsr(MSR_IA32_EFER));
+	if (machine.controls.exit & EXIT_LOAD_CET) {
+		vmcs_write(VMCS_HOST_S_CET, 0);
+		vmcs_write(VMCS_HOST_SSP, 0);
+		vmcs_write(VMCS_HOST_ISST, 0);
+	}
 	vmcs_write(VMCS_HOST_RSP, (uint64_t)&vcpu->regs_end);
 	vmcs_write(VMCS_HOST_RIP, (uint64_t)exit_entry);
 }
@@ -200,6 +210,11 @@ static void set_guest_state(struct vcpu *vcpu)
 	vmcs_write(VMCS_GUEST_GDTR_LIMIT, 0);
 	vmcs_write(VMCS_GUEST_IDTR_BASE, 0);
 	vmcs_write(VMCS_GUEST_IDTR_LIMIT, 0);
+	if (machine.controls.entry & ENTRY_LOAD_CET) {
+		vmcs_write(VMCS_GUEST_S_CET, 0);
+		vmcs_write(VMCS_GUEST_SSP, 0);
+		vmcs_write(VMCS_GUEST_ISST, 0);
+	}
 	vmcs_write(VMCS_VMCS_LINK_POINTER, ~0ULL);
 	write_dr6(DR6_RESET);
 }
@@ -209,6 +224,9 @@ struct vcpu *vcpu_create(struct vm *vm)
 	struct vcpu *const vcpu = stack_alloc(STACK_PAGES, VCPU_PAGES);
 	const bool traced = vm->boot->config.log == LOG_TRACE;
 
+	fred_choose(vm);
+	vm->shadow_stacks = machine.has_cet &&
+			    !(vm->fred == FRED_BACKEND_NATIVE && erratum_detected(ERRATUM_FR_9));
 	vcpu->vm = vm;
 	vcpu->guest_cr4_allowed = guest_cr4_allowed(vm);
 	vm->io_bitmaps = pages_alloc(2);
@@ -220,6 +238,7 @@ struct vcpu *vcpu_create(struct vm *vm)
 	set_controls(vm);
 	set_host_state(vcpu, traced ? vmexit_entry_traced : vmexit_entry);
 	set_guest_state(vcpu);
+	fred_vmcs_init(vcpu);
 	cpu_current()->vcpu = vcpu;
 	return vcpu;
 }
@@ -262,7 +281,18 @@ void vcpu_run(struct vcpu *vcpu)
 {
 	if (vcpu->vm->boot->config.debug == DEBUG_INVALID_GUEST_STATE)
 		vmcs_clear_bits(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED);
+	fred_load(vcpu);
 	vcpu_launch(vcpu);
+}
+
+/* Between the test of vcpu->work and VMRESUME what has come must be seen: begin again (entry.asm).
+ */
+static void resume_again(struct trap_frame *frame, const struct vcpu *vcpu)
+{
+	if (frame->rip >= (uint64_t)vcpu_resume_begin && frame->rip < (uint64_t)vcpu_resume_end) {
+		frame->rip = (uint64_t)vcpu_resume_begin;
+		frame->rsp = (uint64_t)vcpu;
+	}
 }
 
 void vcpu_nmi_in_host(struct trap_frame *frame)
@@ -274,8 +304,20 @@ void vcpu_nmi_in_host(struct trap_frame *frame)
 		return;
 	}
 	vcpu_set_work(vcpu, WORK_NMI_ARRIVED);
-	if (frame->rip >= (uint64_t)vcpu_resume_begin && frame->rip < (uint64_t)vcpu_resume_end) {
-		frame->rip = (uint64_t)vcpu_resume_begin;
-		frame->rsp = (uint64_t)vcpu;
+	resume_again(frame, vcpu);
+}
+
+/* The VMM runs with interrupts off. An emulator delivers one nevertheless: docs/errata.md, FR-4. */
+void vcpu_interrupt_in_host(struct trap_frame *frame)
+{
+	struct vcpu *const vcpu = cpu_current()->vcpu;
+
+	if (!vcpu) {
+		log_error("interrupt 0x%llx came before there was a guest to have it: dropped",
+			  (unsigned long long)frame->vector);
+		return;
 	}
+	event_queue_interrupt(vcpu, (uint8_t)frame->vector);
+	vcpu_set_work(vcpu, WORK_INTERRUPT_ARRIVED);
+	resume_again(frame, vcpu);
 }

@@ -31,6 +31,12 @@ struct vm_memory {
 	uint64_t size;
 };
 
+/* Who gives the guest FRED. */
+enum fred_backend {
+	FRED_BACKEND_NONE,
+	FRED_BACKEND_NATIVE, /* the processor: fred.c */
+};
+
 enum vm_devices {
 	VM_DEVICES_NONE,	/* memory from `memory` only; ports read as ones */
 	VM_DEVICES_PASSTHROUGH, /* the machine as it is, but for the VMM's region */
@@ -46,15 +52,18 @@ struct vm {
 	uint8_t *io_bitmaps; /* two pages */
 	uint8_t *msr_bitmap; /* one page */
 	uint32_t exception_bitmap;
+	enum fred_backend fred;
+	bool shadow_stacks; /* the guest has CET */
 	const struct boot_info *boot;
 };
 
 /* Reasons to call vcpu_prepare_entry() before the next VM entry: one test in the exit path. */
 enum vcpu_work {
-	WORK_EVENT = 1 << 0,	   /* vcpu.event is to be delivered */
-	WORK_NMI = 1 << 1,	   /* an NMI waits */
-	WORK_INTERRUPT = 1 << 2,   /* an acknowledged external interrupt waits */
-	WORK_NMI_ARRIVED = 1 << 3, /* set by the VMM's NMI handler, at any time */
+	WORK_EVENT = 1 << 0,		 /* vcpu.event is to be delivered */
+	WORK_NMI = 1 << 1,		 /* an NMI waits */
+	WORK_INTERRUPT = 1 << 2,	 /* an acknowledged external interrupt waits */
+	WORK_NMI_ARRIVED = 1 << 3,	 /* set by the VMM's NMI handler, at any time */
+	WORK_INTERRUPT_ARRIVED = 1 << 4, /* the same for interrupts */
 };
 
 struct vcpu {
@@ -64,11 +73,13 @@ struct vcpu {
 	uint8_t cr8;   /* of a guest without an APIC */
 	uint8_t timer_vector;
 	struct vm *vm;
-	struct event event;		/* valid with WORK_EVENT */
-	uint64_t pending_interrupts[4]; /* acknowledged vectors, with WORK_INTERRUPT */
-	uint64_t vmcs;			/* physical */
-	uint64_t guest_cr4_allowed;	/* bits that the guest may set */
-	uint64_t steps_left;		/* with the monitor trap flag */
+	struct event event;		 /* valid with WORK_EVENT */
+	uint64_t pending_interrupts[4];	 /* acknowledged vectors, with WORK_INTERRUPT */
+	uint64_t vmcs;			 /* physical */
+	uint64_t guest_cr4_allowed;	 /* bits that the guest may set */
+	uint64_t steps_left;		 /* with the monitor trap flag */
+	struct vmx_msr_entry *fred_area; /* FRED's MSRs in memory: NULL when they are in the VMCS */
+	uint64_t fred_rsp0, pl0_ssp;	 /* of fred.c: in the MSRs while they are loaded */
 	uint64_t exits_by_reason[EXIT_REASON_COUNT];
 	struct trace trace;
 };
@@ -98,8 +109,9 @@ size_t vcpu_memory_size(void);
 /* Enter the guest for the first time; from then on the VMM runs in exits only. */
 void vcpu_run(struct vcpu *vcpu) __attribute__((noreturn));
 
-/* What the VMM's NMI handler does: the NMI is the guest's. */
+/* What the VMM's handlers of NMIs and interrupts do: these are the guest's. */
 void vcpu_nmi_in_host(struct trap_frame *frame);
+void vcpu_interrupt_in_host(struct trap_frame *frame);
 
 /* Print the guest's general registers, RIP, RSP and RFLAGS. */
 void vcpu_print_registers(const struct vcpu *vcpu);

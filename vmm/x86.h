@@ -64,6 +64,21 @@ static inline bool xsetbv_safe(uint32_t xcr, uint64_t value)
 	return !faulted;
 }
 
+/* False when there is no such MSR. */
+static inline bool rdmsr_safe(uint32_t msr, uint64_t *value)
+{
+	uint32_t low, high;
+	uint8_t faulted = 1;
+
+	asm volatile("1: rdmsr\n"
+		     "movb $0, %0\n"
+		     "2:\n" FIXUP
+		     : "+m"(faulted), "=a"(low), "=d"(high)
+		     : "c"(msr));
+	*value = (uint64_t)high << 32 | low;
+	return !faulted;
+}
+
 #define DEFINE_REGISTER_ACCESS(reg)                                        \
 	static inline uint64_t read_##reg(void)                            \
 	{                                                                  \

@@ -70,7 +70,9 @@
 #define MSR_IA32_U_CET			 0x6a0U
 #define MSR_IA32_S_CET			 0x6a2U
 #define MSR_IA32_PL0_SSP		 0x6a4U
+#define MSR_IA32_PL1_SSP		 0x6a5U
 #define MSR_IA32_PL3_SSP		 0x6a7U
+#define MSR_IA32_ISST			 0x6a8U
 #define MSR_IA32_TSC_DEADLINE		 0x6e0U
 #define MSR_IA32_X2APIC_FIRST		 0x800U
 #define MSR_IA32_X2APIC_ICR		 0x830U

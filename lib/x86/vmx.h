@@ -66,12 +66,20 @@ enum segment { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR,
 #define EXIT_SAVE_EFER		   (1U << 20)
 #define EXIT_LOAD_EFER		   (1U << 21)
 #define EXIT_SAVE_PREEMPTION_TIMER (1U << 22)
+#define EXIT_LOAD_CET		   (1U << 28)
+#define EXIT_SECONDARY		   (1U << 31)
+
+/* Secondary VM-exit controls: IA32_VMX_EXIT_CTLS2 has the bits that may be 1 */
+#define EXIT2_SAVE_FRED (1ULL << 0)
+#define EXIT2_LOAD_FRED (1ULL << 1)
 
 /* VM-entry controls */
 #define ENTRY_LOAD_DEBUG  (1U << 2)
 #define ENTRY_IA32E_GUEST (1U << 9)
 #define ENTRY_LOAD_PAT	  (1U << 14)
 #define ENTRY_LOAD_EFER	  (1U << 15)
+#define ENTRY_LOAD_CET	  (1U << 20)
+#define ENTRY_LOAD_FRED	  (1U << 23)
 
 /* IA32_VMX_BASIC */
 #define VMX_BASIC_REVISION_MASK	   0x7fffffffULL
@@ -144,6 +152,8 @@ enum exit_reason {
 	EXIT_REASON_WBINVD = 54,
 	EXIT_REASON_XSETBV = 55,
 	EXIT_REASON_VMFUNC = 59,
+	EXIT_REASON_RDMSR_IMMEDIATE = 84,
+	EXIT_REASON_WRMSRNS_IMMEDIATE = 85,
 	EXIT_REASON_COUNT = 86,
 };
 #define EXIT_REASON_BASIC(reason) ((reason)&0xffffU)
@@ -219,6 +229,13 @@ enum { CR_ACCESS_MOV_TO, CR_ACCESS_MOV_FROM, CR_ACCESS_CLTS, CR_ACCESS_LMSW };
 /* EPT pointer */
 #define EPTP_WRITE_BACK 6ULL
 #define EPTP_WALK_4	(3ULL << 3)
+
+/* An entry of the VM-entry and VM-exit MSR areas. */
+struct vmx_msr_entry {
+	uint32_t index;
+	uint32_t reserved;
+	uint64_t value;
+};
 
 enum invept_type { INVEPT_SINGLE = 1, INVEPT_ALL = 2 };
 enum invvpid_type { INVVPID_ADDRESS, INVVPID_SINGLE, INVVPID_ALL, INVVPID_SINGLE_RETAIN_GLOBALS };

@@ -6,7 +6,10 @@
 #include "tests/unit/unit.h"
 #include "lib/x86/cpu.h"
 #include "tests/unit/model/model.h"
+#include "vmm/errata.h"
 #include "vmm/event.h"
+#include "vmm/guest.h"
+#include "vmm/machine.h"
 #include "vmm/vcpu.h"
 #include "vmm/vmcs.h"
 
@@ -21,11 +24,32 @@
 #define DR6_RTM	       (1ULL << 16)
 
 static struct vcpu vcpu;
+static uint32_t errata; /* a bit for each that the platform has */
+
+bool erratum_detected(enum erratum erratum)
+{
+	return errata >> erratum & 1;
+}
+
+/* What stands at the guest's RIP. */
+static const uint8_t *code;
+
+bool guest_read_linear(const struct vm *vm __attribute__((unused)),
+		       uint64_t linear __attribute__((unused)), void *to, uint64_t size)
+{
+	if (!code)
+		return false;
+	memcpy(to, code, size);
+	return true;
+}
 
 static int set_up(void **state __attribute__((unused)))
 {
 	model_reset();
 	memset(&vcpu, 0, sizeof(vcpu));
+	memset(&machine, 0, sizeof(machine));
+	errata = 0;
+	code = NULL;
 	model_set(VMCS_PROC_BASED_CONTROLS, OTHER_CONTROLS);
 	return 0;
 }
@@ -34,6 +58,7 @@ static int set_up(void **state __attribute__((unused)))
 static void enable_fred(void)
 {
 	model.has_fred = true;
+	machine.fred_method = FRED_METHOD_VMCS;
 	model.fields[VMCS_GUEST_CR4] |= CR4_FRED;
 }
 

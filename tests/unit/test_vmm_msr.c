@@ -8,6 +8,7 @@
 #include "lib/x86/cpu.h"
 #include "tests/unit/model/model.h"
 #include "vmm/exit.h"
+#include "vmm/machine.h"
 #include "vmm/msr.h"
 #include "vmm/vcpu.h"
 #include "vmm/vmcs.h"

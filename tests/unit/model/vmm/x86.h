@@ -31,6 +31,12 @@ static inline bool wrmsr_safe(uint32_t msr, uint64_t value)
 	return !model.refuses;
 }
 
+static inline void wrmsr(uint32_t msr, uint64_t value)
+{
+	model.msr_written = msr;
+	model.msr = value;
+}
+
 static inline bool xsetbv_safe(uint32_t xcr, uint64_t value)
 {
 	if (model.refuses || xcr != 0)

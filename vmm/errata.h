@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Deviations of a platform from the architecture that the self-test at start-up has seen: see
+ * docs/errata.md for each. Manfred works around one only when it was detected.
+ */
+#ifndef VMM_ERRATA_H
+#define VMM_ERRATA_H
+
+#include <stdbool.h>
+
+/* The number is that of the identifier: ERRATUM_FR_4 is "FR-4". */
+enum erratum {
+	ERRATUM_FR_3 = 3,   /* VM exit saves FRED's MSRs to the wrong fields */
+	ERRATUM_FR_4 = 4,   /* FRED delivery leaves maskable interrupts open */
+	ERRATUM_FR_6 = 6,   /* an exit in the delivery of SYSCALL reports an older event */
+	ERRATUM_FR_7 = 7,   /* nested exceptions are not told as such */
+	ERRATUM_FR_8 = 8,   /* the frame has no STI blocking */
+	ERRATUM_FR_9 = 9,   /* shadow stacks go wrong at delivery and return */
+	ERRATUM_FR_11 = 11, /* an LKGS that faults exchanges the GS bases */
+	ERRATUM_FR_12 = 12, /* event data of vector 1 that is no #DB */
+	ERRATUM_FR_13 = 13, /* an injected instruction length shows in any frame */
+	ERRATUM_COUNT = 32,
+};
+
+/* The self-test has seen it. */
+bool erratum_detected(enum erratum erratum);
+
+/* Remember it and log it, once. */
+void erratum_report(enum erratum erratum);
+
+#endif
