@@ -50,16 +50,21 @@ NASMFLAGS := -f elf64 -g -Werror -Ibuild/gen/ -I./
 
 VMM_SOURCES := $(filter-out vmm/offsets.c,$(wildcard vmm/*.c vmm/*/*.c vmm/*.asm vmm/*/*.asm))
 GUEST_SOURCES := $(wildcard guest/*.c guest/*/*.c guest/*.asm guest/*/*.asm)
-BOOT_SOURCES := $(filter-out boot/blobs.asm,$(wildcard boot/*.c boot/*.asm))
+BOOT_SOURCES := $(wildcard boot/*.c boot/*.asm)
 LIB_SOURCES := $(wildcard lib/*.c)
 UNIT_TESTS := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/test_*.c))
 
 VMM_OBJECTS := $(VMM_SOURCES:%=build/vmm/%.o) build/vmm/build/gen/font.c.o
 GUEST_OBJECTS := $(GUEST_SOURCES:%=build/guest/%.o)
-BOOT_OBJECTS := $(BOOT_SOURCES:%=build/efi/%.o)
+# Two programs of one folder: the loader of the VMM, and the suite without the VMM.
+LOADER_ONLY := boot/main.c boot/place.c boot/enter.asm boot/blob_vmm.asm
+FREDCHECK_ONLY := boot/fredcheck.c boot/fredcheck_enter.asm
+LOADER_OBJECTS := $(patsubst %,build/efi/%.o,$(filter-out $(FREDCHECK_ONLY),$(BOOT_SOURCES)))
+FREDCHECK_OBJECTS := $(patsubst %,build/efi/%.o,$(filter-out $(LOADER_ONLY),$(BOOT_SOURCES))) \
+	build/efi/build/gen/font.c.o
 
 .PHONY: all
-all: build/manfred.efi build/vmm.lst
+all: build/manfred.efi build/fredcheck.efi build/vmm.lst
 
 -include $(shell find build/vmm build/guest build/efi build/unit build/model build/gen build/linux -name '*.d' 2>/dev/null)
 
@@ -165,7 +170,8 @@ build/gen/%.stripped: build/%.elf
 	@mkdir -p $(@D)
 	$(Q)$(OBJCOPY) --strip-all $< $@
 
-build/efi/boot/blobs.asm.o: build/gen/vmm.stripped build/gen/selftest.stripped
+build/efi/boot/blob_vmm.asm.o: build/gen/vmm.stripped
+build/efi/boot/blob_selftest.asm.o: build/gen/selftest.stripped
 
 # Debian 12 has these files in /usr/lib, later ones in a folder below it; their
 # start-up code calls efi_main there, _entry here.
@@ -180,7 +186,10 @@ define efi_link
 		-j '.rel*' -j .reloc --target efi-app-x86_64 --subsystem=10 $(@:.efi=.so) $@
 endef
 
-build/manfred.efi: $(BOOT_OBJECTS) build/efi/boot/blobs.asm.o build/efi/lib.a
+build/manfred.efi: $(LOADER_OBJECTS) build/efi/lib.a
+	$(efi_link)
+
+build/fredcheck.efi: $(FREDCHECK_OBJECTS) build/efi/lib.a
 	$(efi_link)
 
 build/tools/%.efi: build/efi/tools/efi/%.c.o build/efi/lib.a
@@ -209,16 +218,20 @@ build/manfred.img: build/manfred.efi build/linux/initrd.img tools/boot.py tools/
 	$(Q)cd tools && $(PYTHON) -c 'import boot; boot.linux_image("../$@")'
 	@echo "image: $@ boots Linux under Manfred"
 
-EMULATED := build/manfred.efi build/tools/probe.efi build/tools/chain.efi build/linux/initrd.img
+EMULATED := build/manfred.efi build/fredcheck.efi build/tools/probe.efi build/tools/chain.efi build/linux/initrd.img
 
 # Only from make's command line: names like LOG and DEBUG mean other things in
 # many an environment.
-RUN_VARIABLES := GUEST KERNEL INITRD CMDLINE MODULES MEMORY FRED LOG TESTS DEBUG AT_END CPUS TIMEOUT
+RUN_VARIABLES := GUEST KERNEL INITRD CMDLINE MODULES MEMORY FRED LOG TESTS ERRATA DEBUG AT_END CPUS TIMEOUT
 $(foreach name,$(RUN_VARIABLES),$(if $(filter environment,$(origin $(name))),$(eval unexport $(name))))
 
 .PHONY: run
 run: $(EMULATED)
 	@$(PYTHON) tools/run.py
+
+.PHONY: run-fredcheck
+run-fredcheck: $(EMULATED)
+	@GUEST=bare $(PYTHON) tools/run.py
 
 # Asks before it writes.
 .PHONY: usb
@@ -304,6 +317,7 @@ help:
 	@echo 'make            build the loader with the VMM in it: build/manfred.efi'
 	@echo 'make run        boot Linux under Manfred in the emulator; variables:'
 	@sed -n '/^  GUEST=/,/^$$/p' tools/run.py
+	@echo 'make run-fredcheck   the FRED suite on the emulator itself, without Manfred (TESTS= ERRATA=)'
 	@echo 'make test       unit, fuzz and system tests (each also a target of that name)'
 	@echo 'make image      a disk image that boots Linux under Manfred: build/manfred.img'
 	@echo 'make usb DEV=/dev/sdX   write it to a stick; asks first (FORCE=1: any disk)'

@@ -24,14 +24,19 @@ static inline uint8_t port_read(uint32_t port)
 	return value;
 }
 
-static inline struct cpuid_result cpuid(uint32_t leaf)
+static inline struct cpuid_result cpuid_subleaf(uint32_t leaf, uint32_t subleaf)
 {
 	struct cpuid_result r;
 
 	__asm__ volatile("cpuid"
 			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
-			 : "a"(leaf), "c"(0));
+			 : "a"(leaf), "c"(subleaf));
 	return r;
+}
+
+static inline struct cpuid_result cpuid(uint32_t leaf)
+{
+	return cpuid_subleaf(leaf, 0);
 }
 
 static inline uint64_t read_msr(uint32_t msr)

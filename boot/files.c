@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the boot volume: manfred.cfg and the guest's files, and the options that
+ * Owns the boot volume: manfred.cfg (or fredcheck.cfg) and the guest's files, and the options that
  * the loader was started with.
  */
 #include "boot/loader.h"
+#include "lib/format.h"
 #include "lib/layout.h"
 #include "lib/string.h"
 
-#define CONFIG_FILE	 "\\manfred.cfg"
+#define CONFIG_SUFFIX	 ".cfg"
 #define CONFIG_SIZE_MAX	 0x10000
 #define OPTIONS_SIZE_MAX 4096
 #define FILE_NAME_MAX	 256
@@ -42,7 +43,7 @@ bool open_volume(struct loader *loader)
 	}
 	if (EFI_ERROR(status))
 		return firmware_failed(loader, status,
-				       "cannot open the volume that manfred.efi was started from: "
+				       "cannot open the volume that this program was started from: "
 				       "start it from a FAT file system");
 	return true;
 }
@@ -121,13 +122,14 @@ static bool load_open_file(struct loader *loader, const struct file *file, const
 	return true;
 }
 
-/* Say what is wrong with manfred.cfg (line 0: with no line of it). */
+/* Say what is wrong with the configuration file (line 0: with no line of it). */
 static bool config_failed(struct loader *loader, const struct config_error *error)
 {
 	if (error->line != 0)
-		console_print("manfred.cfg:%u: %s", error->line, error->text);
+		console_print("%s" CONFIG_SUFFIX ":%u: %s", loader->program, error->line,
+			      error->text);
 	else
-		console_print("manfred.cfg: %s", error->text);
+		console_print("%s" CONFIG_SUFFIX ": %s", loader->program, error->text);
 	loader->status = EFI_INVALID_PARAMETER;
 	loader->reason = "config";
 	return false;
@@ -138,22 +140,27 @@ bool read_config(struct loader *loader)
 	struct config_error error;
 	struct boot_file text;
 	struct file file;
-	EFI_STATUS status = open_file(loader, CONFIG_FILE, &file);
+	char name[CONFIG_PATH_MAX];
+	EFI_STATUS status;
 
+	format_string(name, sizeof(name), "\\%s" CONFIG_SUFFIX, loader->program);
+	status = open_file(loader, name, &file);
 	config_defaults(&loader->info.config);
+	if (status == EFI_NOT_FOUND && !loader->config_needed)
+		return true;
 	if (status == EFI_NOT_FOUND)
 		return loader_fail(loader, status, "missing-file",
 				   "manfred.cfg: not found on the boot volume: put one into its "
 				   "root folder, for a start with the line: guest = selftest");
 	if (EFI_ERROR(status))
-		return firmware_failed(loader, status, "manfred.cfg: cannot be opened");
+		return firmware_failed(loader, status, "the configuration file cannot be opened");
 	if (file.size > CONFIG_SIZE_MAX) {
 		file.handle->Close(file.handle);
 		return loader_fail(loader, EFI_INVALID_PARAMETER, "config",
-				   "manfred.cfg: has %llu bytes, at most %d are allowed",
-				   (unsigned long long)file.size, CONFIG_SIZE_MAX);
+				   "%s" CONFIG_SUFFIX ": has %llu bytes, at most %d are allowed",
+				   loader->program, (unsigned long long)file.size, CONFIG_SIZE_MAX);
 	}
-	if (!load_open_file(loader, &file, "manfred.cfg", ANYWHERE, &text))
+	if (!load_open_file(loader, &file, name + 1, ANYWHERE, &text))
 		return false;
 	return config_parse_file(&loader->info.config, (const char *)(uintptr_t)text.base,
 				 (size_t)text.size, &error) ||

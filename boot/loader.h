@@ -2,7 +2,7 @@
 /*
  * What the parts of the loader share: one struct loader, and the steps that
  * efi_main calls one after the other. A step returns false when it has failed
- * and has said why by loader_fail.
+ * and has said why by loader_fail. fredcheck.efi is made of the same parts.
  */
 #ifndef BOOT_LOADER_H
 #define BOOT_LOADER_H
@@ -16,6 +16,7 @@
 #include "lib/boot_info.h"
 #include "lib/elf.h"
 #include "lib/paging.h"
+#include "vmm/hypercall.h"
 
 #define ALLOCATIONS_MAX 32
 #define MIB(bytes)	((unsigned long long)(bytes) >> 20)
@@ -33,6 +34,8 @@ struct firmware_map {
 };
 
 struct loader {
+	const char *program; /* begins its lines, and names its configuration file */
+	bool config_needed;  /* a missing configuration file is an error */
 	EFI_HANDLE image;
 	EFI_SYSTEM_TABLE *system;
 	EFI_BOOT_SERVICES *boot;
@@ -58,7 +61,7 @@ struct loader {
 	struct address_space space;
 };
 
-/* main.c */
+/* report.c */
 
 /* Print "manfred: " and the text on serial and screen, and keep the reason for the end line. */
 bool loader_fail(struct loader *loader, EFI_STATUS status, const char *reason, const char *format,
@@ -68,6 +71,9 @@ bool firmware_failed(struct loader *loader, EFI_STATUS status, const char *what)
 /* Print "manfred: loader: " and the text, unless the log level is below info. */
 void loader_log(struct loader *loader, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* Say how it ended, and return to the firmware, or stop where there is none any more. */
+EFI_STATUS give_up(struct loader *loader);
 
 /* console.c */
 /* Find the UART and the firmware's text consoles. */
@@ -82,7 +88,7 @@ void console_print(const char *format, ...) __attribute__((format(printf, 1, 2))
 /* files.c */
 /* The volume that manfred.efi was started from. */
 bool open_volume(struct loader *loader);
-/* \manfred.cfg into info.config. */
+/* \manfred.cfg into info.config; fredcheck.efi's may be missing. */
 bool read_config(struct loader *loader);
 /* The options of the EFI application over it, then the checks across keys. */
 bool read_options(struct loader *loader);
@@ -122,7 +128,15 @@ bool build_page_tables(struct loader *loader);
  */
 _Noreturn void enter_vmm(uint64_t info, uint64_t entry, uint64_t page_tables);
 
-/* blobs.asm */
+/* fredcheck_enter.asm */
+/* Save the processor's state of now, and start the suite. */
+_Noreturn void suite_enter(const struct selftest_info *info, uint64_t entry);
+/* What the suite calls at its end: goes on in suite_left() with the state as it was saved. */
+extern const uint8_t suite_leave[];
+/* fredcheck.c */
+_Noreturn void suite_left(uint64_t failed, const char *summary, uint64_t length);
+
+/* blob_vmm.asm, blob_selftest.asm */
 extern const uint8_t vmm_image_start[], vmm_image_end[];
 extern const uint8_t selftest_image_start[], selftest_image_end[];
 

@@ -4,56 +4,9 @@
  * the VMM and the guest's files in memory, leaves boot services and jumps. What
  * fails before that is said in a line, and the firmware gets the machine back.
  */
-#include "boot/cpu.h"
 #include "boot/loader.h"
 #include "lib/layout.h"
 #include "lib/string.h"
-
-bool loader_fail(struct loader *loader, EFI_STATUS status, const char *reason, const char *format,
-		 ...)
-{
-	va_list arguments;
-
-	console_select(CONSOLE_SERIAL | CONSOLE_SCREEN);
-	va_start(arguments, format);
-	console_print_v("manfred: ", format, arguments);
-	va_end(arguments);
-	loader->status = status;
-	loader->reason = reason;
-	return false;
-}
-
-bool firmware_failed(struct loader *loader, EFI_STATUS status, const char *what)
-{
-	return loader_fail(loader, status, "firmware", "%s (status 0x%lx)", what,
-			   (unsigned long)status);
-}
-
-void loader_log(struct loader *loader, const char *format, ...)
-{
-	va_list arguments;
-
-	if (loader->info.config.log < LOG_INFO)
-		return;
-	va_start(arguments, format);
-	console_print_v("manfred: loader: ", format, arguments);
-	va_end(arguments);
-}
-
-/* Say how it ended, and return to the firmware, or stop where there is none any more. */
-static EFI_STATUS give_up(struct loader *loader)
-{
-	console_print("manfred: end status=failed reason=%s exits=0", loader->reason);
-	if (loader->boot == NULL) {
-		disable_interrupts();
-		for (;;)
-			halt();
-	}
-	if (loader->volume != NULL)
-		loader->volume->Close(loader->volume);
-	free_memory(loader);
-	return loader->status;
-}
 
 _Noreturn static void hand_over(struct loader *loader)
 {
@@ -74,6 +27,8 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	static struct loader loader;
 	bool ok;
 
+	loader.program = "manfred";
+	loader.config_needed = true;
 	loader.image = image;
 	loader.system = system;
 	loader.boot = system->BootServices;

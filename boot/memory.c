@@ -180,7 +180,7 @@ bool leave_firmware(struct loader *loader)
 		return firmware_failed(loader, status, "GetMemoryMap failed");
 	if (!convert_map(loader))
 		return map_failed(loader);
-	loader_log(loader, "leaving the firmware; %llu MiB of RAM for guests",
+	loader_log(loader, "leaving the firmware; %llu MiB of RAM are free",
 		   MIB(memmap_ram_size(&loader->info.memmap)));
 	loader->volume->Close(loader->volume);
 	loader->volume = NULL;

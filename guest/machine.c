@@ -4,6 +4,7 @@
  */
 #include "guest/machine.h"
 
+#include "guest/fred.h"
 #include "guest/suite.h"
 #include "lib/paging.h"
 #include "lib/string.h"
@@ -53,7 +54,7 @@ _Static_assert(sizeof(struct tss) == 104, "SDM 3A, figure 8-11");
 /* guest.ld and boot.asm */
 extern const char guest_text[], guest_user_text[], guest_rodata[], guest_data[], guest_end[];
 extern const uint64_t exception_stubs[256];
-extern const char fragment_left[], user_leave[], main_stack_guard[];
+extern const char fragment_left[], main_stack_guard[];
 void tables_load(const struct table_pointer *gdt, const struct table_pointer *idt);
 void fragment_run_ring0(const char *code, uint64_t argument);
 void fragment_run_ring3(const char *code, uint64_t argument, uint64_t user_rsp, uint64_t rflags);
@@ -71,6 +72,7 @@ uint8_t idt_page[PAGE_SIZE] ALIGNED_PAGE;
 uint8_t gdt_page[PAGE_SIZE] ALIGNED_PAGE;
 uint8_t tss_page[PAGE_SIZE] ALIGNED_PAGE;
 
+bool is_bare;
 struct catcher catcher;
 uint64_t catch_resume;
 uint64_t kernel_rsp; /* while ring 3 runs */
@@ -217,13 +219,16 @@ static void segments_init(void)
 		  (uint64_t)(SELECTOR_USER_BASE | 3) << 48 | (uint64_t)SELECTOR_KERNEL_CODE << 32);
 }
 
-void machine_init(uint64_t memory_size)
+void machine_init(uint64_t memory_size, bool bare)
 {
 	if (memory_size < (uintptr_t)guest_end)
 		guest_fail("too little memory");
 	gates_init();
 	segments_init();
 	page_tables_init(memory_size);
+	is_bare = bare;
+	if (bare)
+		apic_init();
 }
 
 void catch_begin(void)
@@ -241,18 +246,24 @@ unsigned int catch_end(void)
 	return catcher.count;
 }
 
+uint64_t user_stack_top(void)
+{
+	return (uintptr_t)user_stack + sizeof(user_stack);
+}
+
 void fragment_run(unsigned int ring, const struct fragment *fragment, uint64_t argument)
 {
-	uint64_t *const return_address = &user_stack[sizeof(user_stack) / sizeof(*user_stack) - 1];
+	uint64_t *const return_address = (uint64_t *)user_stack_top() - 1;
+	const bool with_fred = read_cr4() & CR4_FRED;
 
 	catch_resume = (uintptr_t)fragment->next;
-	if (ring == 0) {
-		fragment_run_ring0(fragment->code, argument);
-		return;
-	}
 	*return_address = (uintptr_t)user_leave;
-	fragment_run_ring3(fragment->code, argument, (uintptr_t)return_address,
-			   RFLAGS_RESERVED | RFLAGS_IF);
+	if (ring == 0)
+		(with_fred ? fred_run_ring0 : fragment_run_ring0)(fragment->code, argument);
+	else
+		(with_fred ? fred_run_ring3 : fragment_run_ring3)(fragment->code, argument,
+								  (uintptr_t)return_address,
+								  RFLAGS_RESERVED | RFLAGS_IF);
 }
 
 /* Go on behind fragment_run_ring3(). */

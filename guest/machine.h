@@ -119,12 +119,27 @@ FRAGMENT_LABELS(raise_vmread);
 FRAGMENT_LABELS(raise_rdmsr);
 FRAGMENT_LABELS(raise_wait);
 
-/* Run it in ring 0 or 3; in ring 3 with interrupts on. */
+/* Run it in ring 0 or 3, with FRED when that is on; in ring 3 with interrupts on. */
 void fragment_run(unsigned int ring, const struct fragment *fragment, uint64_t argument);
 extern uint64_t fragment_rsp; /* RSP at the start of the last one */
+/* The top of the stack of ring 3. */
+uint64_t user_stack_top(void);
 
 /* Page tables, GDT, TSS, IDT of our own. Ends the guest when memory_size is too small. */
-void machine_init(uint64_t memory_size);
+void machine_init(uint64_t memory_size, bool bare);
+
+extern bool is_bare; /* no VMM: no hypercalls */
+
+/* apic.c: on the bare machine, no interrupt but what a test asks for. */
+void apic_init(void);
+/*
+ * A physical interrupt and an NMI for this processor, soon: by the local APIC, or by the VMM when
+ * there is one. They return false when there is no way.
+ */
+bool interrupt_self(unsigned int vector);
+bool nmi_self(void);
+/* The handler of such an interrupt is done with it. */
+void interrupt_acknowledge(void);
 
 /* The page-table entry of a page of the image, or of memory that is mapped by 4 KiB pages. */
 uint64_t *page_entry(const void *page);
@@ -212,6 +227,23 @@ static inline bool has_fred(void)
 	return cpuid(7, 1).eax & CPUID_7_1_EAX_FRED;
 }
 
+/* An MSR that is there, and a value that fits: an exception would not be caught. */
+static inline uint64_t read_msr(uint32_t msr)
+{
+	uint32_t low, high;
+
+	asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr) : "memory");
+	return (uint64_t)high << 32 | low;
+}
+
+static inline void write_msr(uint32_t msr, uint64_t value)
+{
+	asm volatile("wrmsr"
+		     :
+		     : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+		     : "memory");
+}
+
 /* In these, an exception leaves the value as it was (0 for reads): look at the catcher. */
 static inline uint64_t try_rdmsr(uint32_t msr)
 {
@@ -274,6 +306,19 @@ DEFINE_REGISTER_ACCESS(dr6)
 DEFINE_REGISTER_ACCESS(dr7)
 
 #undef DEFINE_REGISTER_ACCESS
+
+static inline uint8_t inb(uint16_t port)
+{
+	uint8_t value;
+
+	asm volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
+	return value;
+}
+
+static inline void outb(uint16_t port, uint8_t value)
+{
+	asm volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
+}
 
 static inline void interrupts_on(void)
 {

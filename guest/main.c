@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * The built-in guest: runs the tests, or (cmdline scenario=NAME) something that the VMM must
- * survive and report. Ends by hypercall, 0 when nothing failed.
+ * survive and report. Owns its output and its end: hypercalls in a VM, the serial port and a
+ * function of fredcheck.efi on the bare machine.
  */
 #include <stdarg.h>
 
+#include "guest/fred.h"
 #include "guest/machine.h"
 #include "guest/suite.h"
 #include "lib/format.h"
@@ -13,14 +15,38 @@
 
 #define LINE_MAX 256
 
+/* A 16550: registers as offsets from its port. */
+#define UART_DATA	 0
+#define UART_LINE_STATUS 5
+#define UART_THR_EMPTY	 0x20U
+#define UART_POLLS_MAX	 200000
+
 static const char scenario_key[] = "scenario=";
 static struct selftest_info info;
+static uint64_t cr3_at_start;
 
 _Noreturn void guest_main(const struct selftest_info *given);
 
+static void serial_write(char c)
+{
+	const uint16_t port = (uint16_t)info.serial_port;
+
+	for (int i = 0; i < UART_POLLS_MAX; i++)
+		if (inb((uint16_t)(port + UART_LINE_STATUS)) & UART_THR_EMPTY)
+			break;
+	outb((uint16_t)(port + UART_DATA), (uint8_t)c);
+}
+
 void tap_write(const char *text, size_t length)
 {
-	hypercall(HYPERCALL_CONSOLE_WRITE, (uintptr_t)text, length, 0, 0);
+	if (!info.bare)
+		hypercall(HYPERCALL_CONSOLE_WRITE, (uintptr_t)text, length, 0, 0);
+	else if (info.serial_port != 0)
+		for (size_t i = 0; i < length; i++) {
+			if (text[i] == '\n')
+				serial_write('\r');
+			serial_write(text[i]);
+		}
 }
 
 void print(const char *format, ...)
@@ -40,6 +66,14 @@ void print(const char *format, ...)
 
 static _Noreturn void end(uint64_t status)
 {
+	if (info.bare) {
+		void (*const end_bare)(uint64_t, const char *, uint64_t) =
+			(void (*)(uint64_t, const char *, uint64_t))(uintptr_t)info.end;
+
+		fred_end();
+		write_cr3(cr3_at_start);
+		end_bare(status, suite_summary(), strlen(suite_summary()));
+	}
 	hypercall(HYPERCALL_END, status, 0, 0, 0);
 	for (;;)
 		asm volatile("cli\n\thlt");
@@ -79,9 +113,16 @@ static void end_failed(void)
 	end(1);
 }
 
+static _Noreturn void run_tests(const char *tests)
+{
+	const struct suite_options options = { tests, info.errata, info.bare };
+
+	end(suite_run(&options) ? 0 : 1);
+}
+
 static void port_io(void)
 {
-	end(suite_run("io.*") ? 0 : 1);
+	run_tests("io.*");
 }
 
 static void bench(void)
@@ -118,8 +159,9 @@ static _Noreturn void run_scenario(const char *name)
 void guest_main(const struct selftest_info *given)
 {
 	info = *given;
-	machine_init(info.memory_size);
+	cr3_at_start = read_cr3();
+	machine_init(info.memory_size, info.bare);
 	if (strncmp(info.cmdline, scenario_key, strlen(scenario_key)) == 0)
 		run_scenario(info.cmdline + strlen(scenario_key));
-	end(suite_run(info.tests) ? 0 : 1);
+	run_tests(info.tests);
 }

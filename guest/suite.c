@@ -1,31 +1,46 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Owns the list of chapters, and the result of the test that runs. */
+/* Owns the list of chapters, the result of the test that runs, and the summary. */
 #include "guest/suite.h"
 
+#include <stdarg.h>
+
+#include "guest/fred.h"
 #include "guest/machine.h"
 #include "lib/format.h"
 #include "lib/string.h"
 #include "lib/tap.h"
 
 #define NAME_MAX     96
-#define FAILURES_MAX 8
+#define FAILURES_MAX 12
+#define SUMMARY_MAX  8192
 
 static const struct chapter *const chapters[] = {
-	&chapter_cpuid, &chapter_cr,	   &chapter_msr,  &chapter_vmx,
-	&chapter_event, &chapter_delivery, &chapter_nmi,  &chapter_ept,
-	&chapter_timer, &chapter_step,	   &chapter_misc, &chapter_io,
+	&chapter_cpuid,	   &chapter_cr,	 &chapter_msr,	      &chapter_vmx,   &chapter_event,
+	&chapter_delivery, &chapter_nmi, &chapter_ept,	      &chapter_timer, &chapter_step,
+	&chapter_misc,	   &chapter_io,	 &chapter_fred_event,
 };
 
 /* The test that runs. */
 static struct {
 	char name[NAME_MAX];
 	const char *skip_reason;
+	bool aborted;
 	unsigned int failures;
 	struct {
 		const char *what;
 		uint64_t got, expected;
 	} failed[FAILURES_MAX];
 } current;
+
+/* Results of the chapter that runs. */
+static struct {
+	unsigned int passed, failed, skipped, expected, unexpected;
+} counts;
+
+static const struct suite_options *options;
+static void *after_test[5]; /* for __builtin_longjmp */
+static char summary[SUMMARY_MAX];
+static size_t summary_length;
 
 bool pattern_matches(const char *pattern, const char *text)
 {
@@ -109,40 +124,141 @@ static void print_caught(void)
 	}
 }
 
-static void run_test(const struct test *test)
+void suite_abort_test(void)
 {
-	current.failures = 0;
-	current.skip_reason = NULL;
-	catcher.count = 0;
-	test->run(test->argument);
-	interrupts_off();
-	if (current.skip_reason && current.failures == 0) {
-		tap_skip(current.name, current.skip_reason);
-		return;
+	current.aborted = true;
+	__builtin_longjmp(after_test, 1);
+}
+
+/* Is the identifier in the list of those that the platform is known for? */
+static bool is_known(const char *erratum)
+{
+	const size_t length = strlen(erratum);
+
+	for (const char *at = options->errata; *at != '\0';) {
+		const char *const comma = strchr(at, ',');
+		const size_t word = comma ? (size_t)(comma - at) : strlen(at);
+
+		if (word == length && strncmp(at, erratum, length) == 0)
+			return true;
+		at += word + (comma ? 1 : 0);
 	}
-	if (tap_result(current.failures == 0, current.name))
+	return false;
+}
+
+static void report(void)
+{
+	const bool passed = current.failures == 0;
+	const char *const erratum = erratum_of_test(current.name);
+
+	if (erratum && is_known(erratum)) {
+		tap_result_expected(passed, current.name, erratum);
+		*(passed ? &counts.unexpected : &counts.expected) += 1;
+	} else {
+		tap_result(passed, current.name);
+		*(passed ? &counts.passed : &counts.failed) += 1;
+	}
+	if (passed)
 		return;
 	for (unsigned int i = 0; i < current.failures && i < FAILURES_MAX; i++)
 		tap_diagnostic("%s: expected 0x%llx, got 0x%llx", current.failed[i].what,
 			       (unsigned long long)current.failed[i].expected,
 			       (unsigned long long)current.failed[i].got);
 	print_caught();
+	fred_print_caught();
 }
 
-bool suite_run(const char *pattern)
+static void run_test(const struct test *test)
 {
-	tap_begin();
-	for (size_t c = 0; c < sizeof(chapters) / sizeof(chapters[0]); c++) {
-		for (size_t t = 0; t < chapters[c]->count; t++) {
-			const struct test *const test = &chapters[c]->tests[t];
-
-			format_string(current.name, sizeof(current.name), "%s.%s",
-				      chapters[c]->name, test->name);
-			if (*pattern == '\0' || pattern_matches(pattern, current.name))
-				run_test(test);
-		}
+	current.failures = 0;
+	current.skip_reason = NULL;
+	current.aborted = false;
+	catcher.count = 0;
+	fred.count = 0;
+	if (__builtin_setjmp(after_test) == 0)
+		test->run(test->argument);
+	interrupts_off();
+	if (has_fred())
+		fred_reset();
+	check_equal("an event that the test did not expect", current.aborted, false);
+	if (current.skip_reason && current.failures == 0) {
+		counts.skipped++;
+		tap_skip(current.name, current.skip_reason);
+		return;
 	}
-	return tap_end().failed == 0;
+	report();
+}
+
+static bool is_wanted(const struct chapter *chapter, const struct test *test)
+{
+	format_string(current.name, sizeof(current.name), "%s.%s", chapter->name, test->name);
+	return *options->tests == '\0' || pattern_matches(options->tests, current.name);
+}
+
+static void __attribute__((format(printf, 1, 2))) summarize(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	summary_length += (size_t)format_string_v(summary + summary_length,
+						  SUMMARY_MAX - summary_length, format, arguments);
+	va_end(arguments);
+	if (summary_length >= SUMMARY_MAX)
+		summary_length = SUMMARY_MAX - 1;
+}
+
+static void run_chapter(const struct chapter *chapter)
+{
+	unsigned int run = 0;
+
+	memset(&counts, 0, sizeof(counts));
+	for (size_t t = 0; t < chapter->count; t++) {
+		if (!is_wanted(chapter, &chapter->tests[t]))
+			continue;
+		run++;
+		if ((chapter->needs & NEEDS_FRED) && !has_fred()) {
+			counts.skipped++;
+			tap_skip(chapter->name, "no FRED");
+			break;
+		}
+		run_test(&chapter->tests[t]);
+	}
+	if (run != 0)
+		summarize("%-18s %6u %6u %7u %8u %10u\n", chapter->name, counts.passed,
+			  counts.failed, counts.skipped, counts.expected, counts.unexpected);
+}
+
+const char *suite_summary(void)
+{
+	return summary;
+}
+
+/* As comments of TAP, so that it stays with the results. */
+static void print_summary(void)
+{
+	for (const char *line = summary; *line != '\0';) {
+		const char *const end = strchr(line, '\n');
+
+		print("# %.*s", (int)(end - line), line);
+		line = end + 1;
+	}
+}
+
+bool suite_run(const struct suite_options *given)
+{
+	bool passed;
+
+	options = given;
+	summary_length = 0;
+	tap_begin();
+	summarize("%-18s %6s %6s %7s %8s %10s\n", "chapter", "passed", "failed", "skipped",
+		  "expected", "unexpected");
+	for (size_t c = 0; c < sizeof(chapters) / sizeof(chapters[0]); c++)
+		if (!options->bare || !(chapters[c]->needs & NEEDS_VMM))
+			run_chapter(chapters[c]);
+	passed = tap_end().failed == 0;
+	print_summary();
+	return passed;
 }
 
 void guest_unexpected(const struct frame *frame)

@@ -18,23 +18,48 @@ struct test {
 	uint64_t argument;
 };
 
+/* What a chapter needs; without it the chapter is one skipped line. */
+enum chapter_needs {
+	NEEDS_VMM = 1, /* the hypercalls: never run on the bare machine */
+	NEEDS_FRED = 2,
+};
+
 struct chapter {
 	const char *name;
 	const struct test *tests;
 	size_t count;
+	unsigned int needs;
 };
 
-#define CHAPTER(name, tests)                                    \
-	{                                                       \
-		name, tests, sizeof(tests) / sizeof((tests)[0]) \
+#define CHAPTER_NEEDING(needs, name, tests)                            \
+	{                                                              \
+		name, tests, sizeof(tests) / sizeof((tests)[0]), needs \
 	}
+
+/* A chapter about the VMM; one about FRED, on the bare machine as well; one about both. */
+#define CHAPTER(name, tests)	     CHAPTER_NEEDING(NEEDS_VMM, name, tests)
+#define FRED_CHAPTER(name, tests)    CHAPTER_NEEDING(NEEDS_FRED, name, tests)
+#define FRED_VM_CHAPTER(name, tests) CHAPTER_NEEDING(NEEDS_FRED | NEEDS_VMM, name, tests)
 
 extern const struct chapter chapter_cpuid, chapter_cr, chapter_msr, chapter_vmx, chapter_event,
 	chapter_delivery, chapter_nmi, chapter_ept, chapter_timer, chapter_step, chapter_misc,
-	chapter_io;
+	chapter_io, chapter_fred_event;
 
-/* Run the tests whose CHAPTER.NAME matches the pattern ("": all); true when none failed. */
-bool suite_run(const char *pattern);
+struct suite_options {
+	const char *tests;  /* pattern of CHAPTER.NAME; "": all */
+	const char *errata; /* identifiers that the platform is known for, with commas between */
+	bool bare;	    /* no VMM below */
+};
+
+/* Run the tests; true when none failed. */
+bool suite_run(const struct suite_options *options);
+/* Lines with the results of each chapter, after suite_run(). */
+const char *suite_summary(void);
+/* The test that runs has failed: an event that it did not ask for. Goes on with the next one. */
+_Noreturn void suite_abort_test(void);
+
+/* errata.c: the deviation that makes this test fail on platforms that have it; NULL: none. */
+const char *erratum_of_test(const char *name);
 
 /* `*` stands for any text, `?` for one character. */
 bool pattern_matches(const char *pattern, const char *text);

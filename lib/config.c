@@ -85,6 +85,7 @@ static const struct key keys[] = {
 	{ FIELD(console), KIND_CHOICE, .choices = consoles },
 	{ FIELD(at_end), KIND_CHOICE, .choices = ends },
 	{ FIELD(tests), KIND_TEXT, .limit = CONFIG_PATTERN_MAX, .may_be_empty = true },
+	{ FIELD(errata), KIND_TEXT, .limit = CONFIG_ERRATA_MAX, .may_be_empty = true },
 	{ FIELD(debug), KIND_CHOICE, .choices = debug_faults },
 };
 

@@ -13,6 +13,7 @@
 #define CONFIG_PATH_MAX	   256
 #define CONFIG_CMDLINE_MAX 2048
 #define CONFIG_PATTERN_MAX 64
+#define CONFIG_ERRATA_MAX  64
 #define CONFIG_MODULES_MAX 8
 #define CONFIG_CPUS_MAX	   512
 
@@ -47,6 +48,8 @@ struct config {
 	char initrd[CONFIG_PATH_MAX];
 	char cmdline[CONFIG_CMDLINE_MAX];
 	char tests[CONFIG_PATTERN_MAX]; /* which tests of the selftest guest; "" for all */
+	char errata[CONFIG_ERRATA_MAX]; /* deviations that the selftest guest expects: "FR-4,FR-7"
+					 */
 	char modules[CONFIG_MODULES_MAX][CONFIG_PATH_MAX];
 };
 

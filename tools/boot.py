@@ -7,6 +7,7 @@ import mkimage
 
 BOOT_FILE = "EFI/BOOT/BOOTX64.EFI"
 LOADER = emulator.BUILD / "manfred.efi"
+FREDCHECK = emulator.BUILD / "fredcheck.efi"
 CHAIN_LOADER = emulator.BUILD / "tools/chain.efi"
 KERNEL = emulator.BUILD / "platform/vmlinuz"
 INITRD = emulator.BUILD / "linux/initrd.img"
@@ -33,6 +34,12 @@ def manfred_image(image, config, files=None, data_partition=False, name=BOOT_FIL
         content["manfred.cfg"] = text.encode() if isinstance(text, str) else text
     content.update(files or {})
     mkimage.make_image(image, content, data_partition)
+
+
+def fredcheck_image(image, config):
+    """The suite on the bare machine; `config` is a dict for fredcheck.cfg."""
+    files = {BOOT_FILE: FREDCHECK, "fredcheck.cfg": config_text(config).encode()}
+    mkimage.make_image(image, files)
 
 
 def linux_image(image, kernel=KERNEL, initrd=INITRD, cmdline="", **options):

@@ -27,7 +27,7 @@ FIRMWARE = PLATFORM / "usr/share/ovmf/OVMF.fd"
 VGA_FIRMWARE = PLATFORM / "usr/share/bochs/VGABIOS-lgpl-latest"
 FIRMWARE_BASE = 0xFFC00000
 
-END_LINE = re.compile(r"manfred: end status=(ok|failed) reason=(\S+) exits=(\d+)")
+END_LINE = re.compile(r"(?:manfred|fredcheck): end status=(ok|failed) reason=(\S+) exits=(\d+)")
 # Firmware colours and clears its screen on the serial line, too.
 ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-9;=?]*[A-Za-z]|[()][A-Z0-9])")
 PROBE_LINE = re.compile(r"probe: (.*) end")

@@ -7,6 +7,7 @@ Variables, given to make (`make run GUEST=selftest`), override manfred.cfg:
   GUEST=linux|selftest|multiboot  KERNEL=file INITRD=file CMDLINE=text MODULES="file..."
   MEMORY=size of the guest (256M) FRED=auto|native|soft|off  LOG=error|info|debug|trace
   TESTS=pattern (selftest)        DEBUG=deliberate damage    AT_END=poweroff|reboot|halt
+  ERRATA=identifiers of deviations that the selftest expects: FR-4,FR-7
   CPUS=processors                 MACHINE_MEMORY=MiB         TIMEOUT=seconds
   BOCHS=program BXSHARE=folder    another Bochs              MODEL=its processor model
 
@@ -26,7 +27,9 @@ STATUS_OK, STATUS_FAILED, STATUS_USAGE, STATUS_TIMEOUT = 0, 1, 2, 124
 FOLDER = emulator.BUILD / "run"
 GUESTS = ("linux", "selftest", "multiboot")
 # Variables that are keys of manfred.cfg by another case.
-PLAIN_KEYS = ("CMDLINE", "MEMORY", "CPUS", "FRED", "LOG", "TESTS", "DEBUG", "AT_END")
+PLAIN_KEYS = ("CMDLINE", "MEMORY", "CPUS", "FRED", "LOG", "TESTS", "ERRATA", "DEBUG", "AT_END")
+# `make run-fredcheck`: the selftest on the machine itself, by fredcheck.efi.
+BARE = "bare"
 
 
 class UsageError(Exception):
@@ -52,6 +55,10 @@ def guest_file(name, path):
 
 def make_image(image):
     guest = variable("GUEST", "linux")
+    plain = {name.lower(): variable(name) for name in PLAIN_KEYS if variable(name)}
+    if guest == BARE:
+        boot.fredcheck_image(image, plain)
+        return
     if guest not in GUESTS:
         raise UsageError(f"GUEST={guest}: allowed are {', '.join(GUESTS)}")
     config = {"guest": guest}
@@ -70,9 +77,7 @@ def make_image(image):
     for index, path in enumerate(variable("MODULES").split()):
         config.setdefault("module", []).append(f"\\module{index}")
         files[f"module{index}"] = guest_file("MODULES", path)
-    for name in PLAIN_KEYS:
-        if variable(name):
-            config[name.lower()] = variable(name)
+    config.update(plain)
     boot.manfred_image(image, config, files, data_partition=True)
 
 

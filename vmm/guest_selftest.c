@@ -74,6 +74,7 @@ struct vcpu *guest_selftest_create(struct vm *vm)
 	info->memory_size = vm->memory.size;
 	string_copy(info->cmdline, vm->boot->config.cmdline, sizeof(info->cmdline));
 	string_copy(info->tests, vm->boot->config.tests, sizeof(info->tests));
+	string_copy(info->errata, vm->boot->config.errata, sizeof(info->errata));
 	boot_gdt_write(guest_memory(vm, GDT_ADDRESS, BOOT_GDT_SIZE));
 	guest_fill_identity_tables(guest_memory(vm, TABLES_ADDRESS, STACK_TOP - TABLES_ADDRESS),
 				   TABLES_ADDRESS);

@@ -48,14 +48,23 @@ enum hypercall {
  * What the built-in guest finds at the guest-physical address in RDI when it
  * starts: in 64-bit mode at CPL 0, its memory identity-mapped from 0 with 2 MiB
  * pages, flat segments, interrupts off, RSP valid, no IDT. It is loaded by its
- * ELF file's physical addresses.
+ * ELF file's physical addresses. fredcheck.efi starts the same image on the bare
+ * machine in the same state, but for the GDT and the page tables, which are the
+ * firmware's, and map the same.
  */
 struct selftest_info {
 	unsigned long long
 		memory_size; /* bytes, from guest-physical 0; free but for the ELF's segments,
 			      * this struct and the first tables: both below 1 MiB */
 	char cmdline[256];
-	char tests[64]; /* pattern of manfred.cfg, "" for all */
+	char tests[64];	 /* pattern of manfred.cfg, "" for all */
+	char errata[64]; /* known deviations of the platform: identifiers with commas between */
+	/* Only on the bare machine; 0 in a VM, where there are hypercalls for this: */
+	unsigned int bare;	  /* 1: no hypercalls */
+	unsigned int serial_port; /* of a 16550 that is set up; 0: none */
+	/* void end(uint64_t failed, const char *summary, uint64_t length): with CR3 as at the start
+	 */
+	unsigned long long end;
 };
 
 #endif

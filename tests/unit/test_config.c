@@ -55,6 +55,7 @@ TEST(every_key)
 			       "console = serial\n"
 			       "at_end = halt\n"
 			       "tests = types.*\n"
+			       "errata = FR-4,FR-7\n"
 			       "debug = vmm-write-text"));
 	assert_int_equal(config.guest, GUEST_MULTIBOOT);
 	assert_string_equal(config.kernel, "\\hobby.elf");
@@ -70,6 +71,7 @@ TEST(every_key)
 	assert_int_equal(config.console, CONSOLE_SERIAL);
 	assert_int_equal(config.at_end, AT_END_HALT);
 	assert_string_equal(config.tests, "types.*");
+	assert_string_equal(config.errata, "FR-4,FR-7");
 	assert_int_equal(config.debug, DEBUG_VMM_WRITE_TEXT);
 }
 
@@ -114,7 +116,7 @@ TEST(sizes)
 
 #define KEYS                                                                                 \
 	"guest, kernel, initrd, module, cmdline, memory, cpus, fred, log, console, at_end, " \
-	"tests, debug"
+	"tests, errata, debug"
 #define BYTES "allowed is a number of bytes, or one with the unit K, M or G, and 0 for all"
 
 TEST(file_errors)

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fredcheck.efi: the built-in guest of Manfred on the bare machine, where its chapters about FRED
+ * judge the processor itself. Puts the image at its addresses, leaves boot services, starts it, and
+ * shows its summary at the end.
+ */
+#include "boot/cpu.h"
+#include "boot/loader.h"
+#include "lib/console.h"
+#include "lib/layout.h"
+#include "lib/string.h"
+#include "lib/x86/cpu.h"
+
+/* Bochs ends at these bytes; on other machines nothing listens at this port. */
+#define PORT_BOCHS_SHUTDOWN 0x8900U
+#define BOCHS_SHUTDOWN	    "Shutdown"
+
+static struct loader loader;
+static struct selftest_info suite_info;
+static struct elf suite;
+
+static bool has_fred(void)
+{
+	return cpuid(0).eax >= 7 && (cpuid_subleaf(7, 1).eax & CPUID_7_1_EAX_FRED);
+}
+
+static bool check_machine(void)
+{
+	if (read_cr4() & CR4_LA57)
+		return loader_fail(&loader, EFI_UNSUPPORTED, "la57",
+				   "the firmware runs with 5-level paging (CR4.LA57), which cannot "
+				   "be left in 64-bit mode: disable it in the firmware setup");
+	if (!has_fred())
+		return loader_fail(&loader, EFI_UNSUPPORTED, "no-fred",
+				   "this processor has no FRED (CPUID.(7,1):EAX[17] is 0)");
+	return true;
+}
+
+/* Pages at the image's own addresses: no others will do, it is not position-independent. */
+static bool allocate_segment(const struct elf_segment *segment)
+{
+	EFI_PHYSICAL_ADDRESS base = segment->physical_address & ~PAGE_MASK;
+	const uint64_t end = segment->physical_address + segment->memory_size;
+	const UINTN pages = (UINTN)((end - base + PAGE_MASK) / PAGE_SIZE);
+	const EFI_STATUS status =
+		loader.boot->AllocatePages(AllocateAddress, EfiLoaderCode, pages, &base);
+
+	if (EFI_ERROR(status))
+		return loader_fail(&loader, status, "no-memory",
+				   "the firmware uses the memory at 0x%llx to 0x%llx, where the "
+				   "suite must be (status 0x%lx)",
+				   (unsigned long long)base, (unsigned long long)end - 1,
+				   (unsigned long)status);
+	loader.allocations[loader.allocation_count].base = base;
+	loader.allocations[loader.allocation_count].pages = pages;
+	loader.allocation_count++;
+	if (end > suite_info.memory_size)
+		suite_info.memory_size = end;
+	return true;
+}
+
+static bool place_suite(void)
+{
+	const size_t size = (uintptr_t)selftest_image_end - (uintptr_t)selftest_image_start;
+	const char *const error = elf_parse(selftest_image_start, size, &suite);
+	struct elf_segment segment;
+
+	if (error)
+		return loader_fail(&loader, EFI_LOAD_ERROR, "bad-image", "the suite's image: %s",
+				   error);
+	for (uint32_t i = 0; elf_next_segment(&suite, &i, &segment);) {
+		uint8_t *const to = (uint8_t *)(uintptr_t)segment.physical_address;
+
+		if (!allocate_segment(&segment))
+			return false;
+		memcpy(to, suite.file + segment.offset, (size_t)segment.file_size);
+		memset(to + segment.file_size, 0,
+		       (size_t)(segment.memory_size - segment.file_size));
+	}
+	/* The suite maps its memory by large pages. */
+	suite_info.memory_size = (suite_info.memory_size + SIZE_2M - 1) & ~(SIZE_2M - 1);
+	return true;
+}
+
+static void describe(void)
+{
+	const struct config *const config = &loader.info.config;
+
+	suite_info.bare = 1;
+	suite_info.serial_port = config->console & CONSOLE_SERIAL ? loader.info.serial_port : 0;
+	suite_info.end = (uintptr_t)suite_leave;
+	string_copy(suite_info.cmdline, config->cmdline, sizeof(suite_info.cmdline));
+	string_copy(suite_info.tests, config->tests, sizeof(suite_info.tests));
+	string_copy(suite_info.errata, config->errata, sizeof(suite_info.errata));
+}
+
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
+{
+	bool ok;
+
+	loader.program = "fredcheck";
+	loader.image = image;
+	loader.system = system;
+	loader.boot = system->BootServices;
+	loader.boot->SetWatchdogTimer(0, 0, 0, NULL);
+
+	console_init(&loader);
+	ok = prepare_memory_map(&loader);
+	ok = ok && open_volume(&loader);
+	ok = ok && read_config(&loader);
+	ok = ok && read_options(&loader);
+	ok = ok && check_machine();
+	ok = ok && collect_facts(&loader);
+	ok = ok && place_suite();
+	ok = ok && leave_firmware(&loader); /* the point of no return */
+	if (!ok)
+		return give_up(&loader);
+	describe();
+	suite_enter(&suite_info, suite.entry);
+}
+
+/* The start-up code of GNU-EFI 3.0.16 and later calls this name instead. */
+EFI_STATUS _entry(EFI_HANDLE image, EFI_SYSTEM_TABLE *system) __attribute__((alias("efi_main")));
+
+static void show_on_screen(const char *text, size_t length)
+{
+	static struct console console;
+
+	if (!(loader.info.config.console & CONSOLE_SCREEN) ||
+	    !console_layout(&console, &loader.info.framebuffer))
+		return;
+	console_begin(&console, (volatile uint32_t *)(uintptr_t)loader.info.framebuffer.base);
+	console_write(&console, text, length);
+}
+
+/* The firmware's own way off may not come back: Bochs, which has none, is asked first. */
+static _Noreturn void power_off(void)
+{
+	static const char bochs[] = BOCHS_SHUTDOWN;
+
+	if (loader.info.config.at_end != AT_END_HALT) {
+		for (size_t i = 0; i < sizeof(bochs) - 1; i++)
+			port_write(PORT_BOCHS_SHUTDOWN, (uint8_t)bochs[i]);
+		loader.system->RuntimeServices->ResetSystem(
+			loader.info.config.at_end == AT_END_REBOOT ? EfiResetCold
+								   : EfiResetShutdown,
+			EFI_SUCCESS, 0, NULL);
+	}
+	for (;;) {
+		disable_interrupts();
+		halt();
+	}
+}
+
+void suite_left(uint64_t failed, const char *summary, uint64_t length)
+{
+	show_on_screen(summary, (size_t)length);
+	console_print("fredcheck: end status=%s reason=%s exits=0", failed ? "failed" : "ok",
+		      failed ? "tests" : "tests-passed");
+	power_off();
+}
