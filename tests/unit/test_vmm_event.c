@@ -20,6 +20,8 @@
 #define OTHER_CONTROLS (PROC_SECONDARY | PROC_MSR_BITMAPS | PROC_HLT)
 #define FAULT_ADDRESS  0xffff8000dead5008ULL
 #define OTHER_ADDRESS  0x7ffe1234fff8ULL
+#define DEBUG_CAUSES   0x4002ULL    /* BS, B1 */
+#define AMX_STATE      (1ULL << 18) /* in IA32_XFD_ERR */
 #define DR6_BUS_LOCK   (1ULL << 11)
 #define DR6_RTM	       (1ULL << 16)
 
@@ -79,13 +81,25 @@ static void assert_same(const struct event *a, const struct event *b)
 	assert_int_equal(a->event_data, b->event_data);
 }
 
+static bool in_fred_guest(void)
+{
+	return vmcs_read(VMCS_GUEST_CR4) & CR4_FRED;
+}
+
+/* Without FRED, causes and states are in DR6 and IA32_XFD_ERR, which have tests of their own. */
+static struct event as_the_guest_meets(struct event event)
+{
+	if (event.vector != VECTOR_PF && !in_fred_guest())
+		event.event_data = 0;
+	return event;
+}
+
 static void assert_delivers(struct event expected)
 {
 	const struct model_entry entry = enter();
 
 	assert_true(entry.injected);
-	if (expected.type == EVENT_HARDWARE_EXCEPTION && expected.vector == VECTOR_DB)
-		expected.event_data = 0; /* in DR6, which has a test of its own */
+	expected = as_the_guest_meets(expected);
 	assert_same(&entry.event, &expected);
 }
 
@@ -115,13 +129,27 @@ static bool has_error_code(unsigned int vector)
 	return strchr("\x08\x0a\x0b\x0c\x0d\x0e\x11\x15", (int)vector) && vector != 0;
 }
 
+static uint64_t event_data(unsigned int vector)
+{
+	switch (vector) {
+	case VECTOR_PF:
+		return FAULT_ADDRESS;
+	case VECTOR_DB:
+		return DEBUG_CAUSES;
+	case VECTOR_NM:
+		return AMX_STATE;
+	default:
+		return 0;
+	}
+}
+
 static struct event exception(unsigned int vector)
 {
 	return (struct event){ .type = EVENT_HARDWARE_EXCEPTION,
 			       .vector = (uint8_t)vector,
 			       .has_error_code = has_error_code(vector),
 			       .error_code = has_error_code(vector) ? 0x1000 + vector : 0,
-			       .event_data = vector == VECTOR_PF ? FAULT_ADDRESS : 0 };
+			       .event_data = event_data(vector) };
 }
 
 static struct event software(unsigned int type, unsigned int vector, unsigned int length)
@@ -835,6 +863,7 @@ static void delivery_is_interrupted(const struct event *event)
 	else if (event->type == EVENT_NMI)
 		owed.nmi = true;
 	owe_exception(exception(random_below(2) ? VECTOR_PF : VECTOR_GP));
+	owed.event.nested = in_fred_guest();
 }
 
 static void something_happens(void)
@@ -906,12 +935,13 @@ static struct model_entry enter_and_compare(void)
 				 (highest_owed() / 16 > vcpu.cr8 ? PROC_INTERRUPT_WINDOW : 0));
 	entry = model_vm_entry();
 	assert_int_equal(entry.injected, any);
+	expected = as_the_guest_meets(expected);
 	if (any)
 		assert_same(&entry.event, &expected);
 	return entry;
 }
 
-TEST(random_sequences)
+static void run_random_sequence(void)
 {
 	random_state = 20261121;
 	memset(&owed, 0, sizeof(owed));
@@ -945,6 +975,17 @@ TEST(random_sequences)
 	}
 	assert_false(owed.nmi || owed.first || highest_owed() >= 0);
 	assert_idle();
+}
+
+TEST(random_sequences)
+{
+	run_random_sequence();
+}
+
+TEST(random_sequences_with_fred)
+{
+	enable_fred();
+	run_random_sequence();
 }
 
 /* ---- The model itself refuses what a processor refuses ---- */
@@ -1029,6 +1070,7 @@ int main(void)
 		RUN(nmi_behind_an_event_that_is_programmed),
 		RUN(nmi_overtakes_a_waiting_interrupt),
 		RUN(random_sequences),
+		RUN(random_sequences_with_fred),
 		RUN(model_refuses_bad_injections),
 	};
 

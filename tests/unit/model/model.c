@@ -3,6 +3,7 @@
  * The model of model.h, and what the VMM's handlers call beside.
  */
 #include "tests/unit/unit.h"
+#include "lib/format.h"
 #include "lib/x86/cpu.h"
 #include "tests/unit/model/model.h"
 #include "vmm/exit.h"
@@ -68,6 +69,54 @@ void model_set(enum vmcs_field field, uint64_t value)
 	model.fields[field] = value;
 }
 
+static struct model_msr *find_msr(uint32_t number)
+{
+	for (unsigned int i = 0; i < model.msr_count; i++)
+		if (model.msrs[i].number == number)
+			return &model.msrs[i];
+	return NULL;
+}
+
+void model_set_msr(uint32_t number, uint64_t value)
+{
+	struct model_msr *msr = find_msr(number);
+
+	if (!msr) {
+		assert_true(model.msr_count < MODEL_MSRS);
+		msr = &model.msrs[model.msr_count++];
+		msr->number = number;
+	}
+	msr->value = value;
+}
+
+uint64_t model_msr(uint32_t number)
+{
+	const struct model_msr *const msr = find_msr(number);
+
+	return msr ? msr->value : model.msr;
+}
+
+uint64_t model_rdmsr(uint32_t number)
+{
+	model.msr_reads++;
+	return model_msr(number);
+}
+
+void model_wrmsr(uint32_t number, uint64_t value)
+{
+	model.msr_writes++;
+	model.msr_written = number;
+	if (find_msr(number))
+		model_set_msr(number, value);
+	else
+		model.msr = value;
+}
+
+bool model_logged(const char *text)
+{
+	return strstr(model.log, text) != NULL;
+}
+
 void model_reset(void)
 {
 	memset(&model, 0, sizeof(model));
@@ -80,6 +129,7 @@ void model_reset(void)
 	model_set(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED | RFLAGS_IF);
 	model_set(VMCS_ENTRY_EXCEPTION_ERROR_CODE, GARBAGE);
 	model_set(VMCS_ENTRY_INSTRUCTION_LENGTH, GARBAGE);
+	model_set(VMCS_INJECTED_EVENT_DATA, GARBAGE);
 	model_exit(EXIT_REASON_CPUID);
 }
 
@@ -91,11 +141,15 @@ static bool pushes_error_code(unsigned int vector)
 	return with[vector];
 }
 
+/* The guest takes its events by FRED. */
+static bool uses_fred(void)
+{
+	return model.has_fred && (model.fields[VMCS_GUEST_CR4] & CR4_FRED);
+}
+
 /* SDM 3C, 27.2.1.3 */
 static const char *type_error(unsigned int type, unsigned int vector)
 {
-	const bool fred = model.has_fred && (model.fields[VMCS_GUEST_CR4] & CR4_FRED);
-
 	switch (type) {
 	case 1:
 		return "type 1";
@@ -106,7 +160,7 @@ static const char *type_error(unsigned int type, unsigned int vector)
 	case 7:
 		if (vector > 2)
 			return "other event above 2";
-		return vector != 0 && !fred ? "SYSCALL or SYSENTER without FRED" : NULL;
+		return vector != 0 && !uses_fred() ? "SYSCALL or SYSENTER without FRED" : NULL;
 	default:
 		return NULL;
 	}
@@ -139,6 +193,8 @@ static const char *field_error(uint32_t info)
 		return "error code above 16 bits";
 	if (error_code && !was_written(VMCS_ENTRY_EXCEPTION_ERROR_CODE))
 		return "error code of an earlier event";
+	if (uses_fred() && !was_written(VMCS_INJECTED_EVENT_DATA))
+		return "event data of an earlier event";
 	if (type < 4 || (type == 7 && vector == 0))
 		return NULL;
 	if (!was_written(VMCS_ENTRY_INSTRUCTION_LENGTH))
@@ -208,6 +264,11 @@ struct model_entry model_vm_entry(void)
 		event->instruction_length = (uint8_t)model.fields[VMCS_ENTRY_INSTRUCTION_LENGTH];
 	if (event->type == 3 && event->vector == VECTOR_PF)
 		event->event_data = model.cr2;
+	if (uses_fred()) {
+		if (event->event_data != 0)
+			assert_int_equal(event->event_data, model.fields[VMCS_INJECTED_EVENT_DATA]);
+		event->event_data = model.fields[VMCS_INJECTED_EVENT_DATA];
+	}
 	model.fields[VMCS_GUEST_INTERRUPTIBILITY] &= ~(uint64_t)SHADOW;
 	if (event->type == 2)
 		model.fields[VMCS_GUEST_INTERRUPTIBILITY] |= INTERRUPTIBILITY_NMI;
@@ -236,6 +297,7 @@ void model_exit(enum exit_reason reason)
 	model_set(VMCS_IDT_VECTORING_INFO, GARBAGE & ~INTERRUPTION_VALID);
 	model_set(VMCS_IDT_VECTORING_ERROR_CODE, GARBAGE);
 	model_set(VMCS_EXIT_INSTRUCTION_LENGTH, GARBAGE);
+	model_set(VMCS_ORIGINAL_EVENT_DATA, GARBAGE);
 }
 
 void model_exit_in_delivery(enum exit_reason reason, const struct event *event)
@@ -250,6 +312,8 @@ void model_exit_in_delivery(enum exit_reason reason, const struct event *event)
 		model_set(VMCS_IDT_VECTORING_ERROR_CODE, event->error_code);
 	if (event->type >= 4)
 		model_set(VMCS_EXIT_INSTRUCTION_LENGTH, event->instruction_length);
+	if (uses_fred())
+		model_set(VMCS_ORIGINAL_EVENT_DATA, event->event_data);
 	if (event->type == 3 && event->vector == VECTOR_PF)
 		model.cr2 = event->event_data;
 	if (event->type == 2)
@@ -293,7 +357,21 @@ void panic(const char *reason, const char *format __attribute__((unused)), ...)
 	abort();
 }
 
-void log_line(enum log_level level __attribute__((unused)),
-	      const char *format __attribute__((unused)), ...)
+void log_line(enum log_level level __attribute__((unused)), const char *format, ...)
 {
+	char line[256];
+	va_list arguments;
+	int length;
+
+	va_start(arguments, format);
+	length = format_string_v(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	assert_in_range(length, 0, sizeof(line) - 1);
+	/* Full: the oldest lines are forgotten. */
+	if (model.log_length + (size_t)length + 2 > sizeof(model.log))
+		model.log_length = 0;
+	memcpy(model.log + model.log_length, line, (size_t)length);
+	model.log_length += (size_t)length;
+	model.log[model.log_length++] = '\n';
+	model.log[model.log_length] = '\0';
 }

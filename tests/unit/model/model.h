@@ -17,24 +17,35 @@
 
 struct vcpu;
 
-#define MODEL_FIELDS 0x8000 /* encodings */
+#define MODEL_FIELDS   0x8000 /* encodings */
+#define MODEL_MSRS     64
+#define MODEL_LOG_SIZE 16384
 
 struct model {
 	uint64_t fields[MODEL_FIELDS];
 	uint32_t written[MODEL_FIELDS]; /* the field was written after so many VM entries, + 1 */
 	uint32_t entries;
 	uint64_t cr2, cr4, dr6, xcr0;
-	uint64_t msr;	      /* the value of every MSR */
-	uint32_t msr_written; /* its number */
-	bool refuses;	      /* WRMSR and XSETBV of a guest's value fault */
-	bool strict_errors;   /* IA32_VMX_BASIC[56] = 0: error codes only where they belong */
-	bool has_fred;	      /* with it IA32_VMX_BASIC[58] */
+	uint64_t msr;	      /* the value of every MSR that model_set_msr() does not know */
+	uint32_t msr_written; /* the number of the last one written */
+	uint32_t msr_missing; /* the processor has no such MSR; 0: it has all */
+	unsigned int msr_reads, msr_writes;
+	struct model_msr {
+		uint32_t number;
+		uint64_t value;
+	} msrs[MODEL_MSRS];
+	unsigned int msr_count;
+	bool refuses;	    /* WRMSR and XSETBV of a guest's value fault */
+	bool strict_errors; /* IA32_VMX_BASIC[56] = 0: error codes only where they belong */
+	bool has_fred;	    /* with it IA32_VMX_BASIC[58] */
 	unsigned int invepts;
 	unsigned int gps;   /* raise_gp() */
 	unsigned int skips; /* skip_instruction() */
 	/* Where guest_failed() and guest_triple_fault() go; they fail the test when it is NULL. */
 	jmp_buf *end;
 	const char *end_reason;
+	char log[MODEL_LOG_SIZE]; /* what log_line() has said lately, a line each */
+	size_t log_length;
 };
 
 extern struct model model;
@@ -45,11 +56,22 @@ void model_reset(void);
 /* Set a field as the processor does, which may write all of them. */
 void model_set(enum vmcs_field field, uint64_t value);
 
+/* From now on this MSR has a value of its own. */
+void model_set_msr(uint32_t number, uint64_t value);
+uint64_t model_msr(uint32_t number);
+
+/* What RDMSR and WRMSR do. */
+uint64_t model_rdmsr(uint32_t number);
+void model_wrmsr(uint32_t number, uint64_t value);
+
+/* Is this in what was logged? */
+bool model_logged(const char *text);
+
 /* What a VM entry makes of the fields that deal with events. */
 struct model_entry {
 	bool injected;
-	/* As the guest meets it: event_data is CR2 with #PF, and else 0; the instruction length is
-	 * that of an event that has one. */
+	/* As the guest meets it: event_data is that of FRED's frame, and without FRED CR2 with #PF
+	 * and else 0; the instruction length is that of an event that has one. */
 	struct event event;
 };
 

@@ -18,23 +18,31 @@ struct cpuid_leaf {
 /* The test says what the processor answers. */
 struct cpuid_leaf cpuid(uint32_t leaf, uint32_t subleaf);
 
-static inline uint64_t rdmsr(uint32_t msr __attribute__((unused)))
+static inline uint64_t rdmsr(uint32_t msr)
 {
-	return model.msr;
+	return model_rdmsr(msr);
+}
+
+static inline bool rdmsr_safe(uint32_t msr, uint64_t *value)
+{
+	if (msr == model.msr_missing)
+		return false;
+	*value = model_rdmsr(msr);
+	return true;
 }
 
 static inline bool wrmsr_safe(uint32_t msr, uint64_t value)
 {
-	model.msr_written = msr;
-	if (!model.refuses)
-		model.msr = value;
+	if (model.refuses)
+		model.msr_written = msr;
+	else
+		model_wrmsr(msr, value);
 	return !model.refuses;
 }
 
 static inline void wrmsr(uint32_t msr, uint64_t value)
 {
-	model.msr_written = msr;
-	model.msr = value;
+	model_wrmsr(msr, value);
 }
 
 static inline bool xsetbv_safe(uint32_t xcr, uint64_t value)
