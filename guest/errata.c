@@ -12,6 +12,16 @@ static const struct {
 	const char *tests, *erratum;
 } errata[] = {
 	{ "fred-shadow.*sti*", "FR-8" },
+	{ "fred-msr.config_*canonical*", "FR-20" },
+	{ "fred-msr.config_by_wrmsrns", "FR-20" },
+	{ "fred-msr.ssp*", "FR-17" },
+	{ "fred-msr.pl0_ssp_*", "FR-17" },
+	{ "fred-lkgs.memory_*", NULL },
+	{ "fred-lkgs.*_faults*", "FR-11" },
+	{ "fred-erets.ss_bit_16_makes_sti_shadow", "FR-8" },
+	{ "fred-eretu.*flat_compat*", "FR-10" },
+	{ "fred-eretu.to_gdt_conforming", "FR-21" },
+	{ "fred-eretu.star_compared_with_whole_selector", "FR-22" },
 };
 
 const char *erratum_of_test(const char *name)
