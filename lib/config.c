@@ -56,6 +56,7 @@ static const struct choice debug_faults[] = {
 	{ "vmm-fault", DEBUG_VMM_FAULT },
 	{ "vmm-stack-overflow", DEBUG_VMM_STACK_OVERFLOW },
 	{ "vmm-write-text", DEBUG_VMM_WRITE_TEXT },
+	{ "vmm-nmi", DEBUG_VMM_NMI },
 	{ NULL, 0 },
 };
 

@@ -13,13 +13,16 @@
 #include "vmm/x86.h"
 
 /* Register offsets in the xAPIC page; an x2APIC MSR is 0x800 + offset / 16 (SDM 3A, table 11-6). */
+#define APIC_ID	      0x020
 #define APIC_EOI      0x0b0
 #define APIC_SPURIOUS 0x0f0
 #define APIC_ICR_LOW  0x300
+#define APIC_ICR_HIGH 0x310
 
 #define SPURIOUS_APIC_ENABLE (1U << 8)
 #define ICR_SELF	     (1U << 18)
 #define ICR_ASSERT	     (1U << 14)
+#define ICR_NMI		     (4U << 8)
 
 static void apic_write(uint32_t offset, uint32_t value)
 {
@@ -44,4 +47,22 @@ void apic_send_self(uint8_t vector)
 	/* Firmware may have left the APIC software-disabled: it would drop the interrupt. */
 	apic_write(APIC_SPURIOUS, SPURIOUS_APIC_ENABLE | 0xff);
 	apic_write(APIC_ICR_LOW, ICR_SELF | ICR_ASSERT | vector);
+}
+
+/* The shorthand "self" is for fixed interrupts only (SDM 3A, 11.6.1): address it by its ID. */
+void apic_send_self_nmi(void)
+{
+	const uint64_t base = rdmsr(MSR_IA32_APIC_BASE);
+
+	if (base & APIC_BASE_X2APIC) {
+		const uint64_t id = rdmsr(MSR_IA32_X2APIC_FIRST + APIC_ID / 16);
+
+		wrmsr(MSR_IA32_X2APIC_ICR, id << 32 | ICR_NMI | ICR_ASSERT);
+	} else {
+		const volatile uint8_t *const page =
+			mmio_map(base & APIC_BASE_ADDRESS_MASK, PAGE_SIZE);
+
+		apic_write(APIC_ICR_HIGH, *(const volatile uint32_t *)(page + APIC_ID));
+		apic_write(APIC_ICR_LOW, ICR_NMI | ICR_ASSERT);
+	}
 }

@@ -10,5 +10,6 @@ void apic_end_of_interrupt(void);
 
 /* Send this processor an interrupt. vector >= 16. */
 void apic_send_self(uint8_t vector);
+void apic_send_self_nmi(void);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "lib/boot_info.h"
 #include "lib/x86/cpu.h"
+#include "vmm/apic.h"
 #include "vmm/cpu.h"
 #include "vmm/end.h"
 #include "vmm/guest.h"
@@ -41,6 +42,11 @@ static void do_damage(enum debug_fault fault)
 		break;
 	case DEBUG_VMM_WRITE_TEXT:
 		*(volatile uint8_t *)(uintptr_t)vmm_main = 0;
+		break;
+	case DEBUG_VMM_NMI:
+		/* The second comes only when the return from the first unblocked NMIs. */
+		apic_send_self_nmi();
+		apic_send_self_nmi();
 		break;
 	case DEBUG_NONE:
 	case DEBUG_INVALID_GUEST_STATE:

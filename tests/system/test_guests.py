@@ -117,6 +117,20 @@ class TestDeliberateDamage:
         log.ends("failed")
 
 
+class TestNmiInTheVmm:
+    """An NMI that hits the VMM is taken, and its return lets the next one through."""
+
+    @pytest.fixture(scope="class")
+    def log(self, manfred):
+        return manfred({"guest": "selftest", "debug": "vmm-nmi", "tests": "cpuid.*"})
+
+    def test_both_are_taken(self, log):
+        assert log.result.log.count("an NMI came before there was a guest") == 2
+
+    def test_the_boot_goes_on(self, log):
+        log.ends("ok")
+
+
 class TestVmxLockedOff:
     def test_says_so(self, manfred):
         log = manfred({"guest": "selftest"}, locked=True)
