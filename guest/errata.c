@@ -11,6 +11,7 @@
 static const struct {
 	const char *tests, *erratum;
 } errata[] = {
+	{ "fred-event.ring0_db_gd", "FR-12" },
 	{ "fred-shadow.*sti*", "FR-8" },
 	{ "fred-msr.config_*canonical*", "FR-20" },
 	{ "fred-msr.config_by_wrmsrns", "FR-20" },

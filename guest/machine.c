@@ -14,10 +14,11 @@
 #define POOL_PAGES  40
 #define STACK_PAGES 4
 
-#define DESCRIPTOR_CODE 0x00209b0000000000ULL /* 64-bit, present, accessed */
-#define DESCRIPTOR_DATA 0x0000930000000000ULL
-#define DESCRIPTOR_TSS	0x0000890000000000ULL
-#define DESCRIPTOR_DPL3 0x0000600000000000ULL
+#define DESCRIPTOR_CODE	   0x00209b0000000000ULL /* 64-bit, present, accessed */
+#define DESCRIPTOR_DATA	   0x0000930000000000ULL
+#define DESCRIPTOR_TSS	   0x0000890000000000ULL
+#define DESCRIPTOR_DPL3	   0x0000600000000000ULL
+#define DESCRIPTOR_PRESENT 0x0000800000000000ULL
 
 #define GATE_INTERRUPT 0x8eU
 #define GATE_DPL3      0x60U
@@ -65,7 +66,7 @@ static struct page_pool pool;
 static struct address_space space;
 
 static uint8_t stacks[1 + IST_COUNT][STACK_PAGES][PAGE_SIZE] ALIGNED_PAGE;
-static uint64_t user_stack[PAGE_SIZE / sizeof(uint64_t)] ALIGNED_PAGE;
+uint64_t user_stack[PAGE_SIZE / sizeof(uint64_t)] ALIGNED_PAGE;
 
 uint8_t test_pages[TEST_PAGES][PAGE_SIZE] ALIGNED_PAGE;
 uint8_t idt_page[PAGE_SIZE] ALIGNED_PAGE;
@@ -200,7 +201,7 @@ static void segments_init(void)
 	uint64_t *const gdt = (uint64_t *)gdt_page;
 	struct tss *const tss = (struct tss *)tss_page;
 	const uint64_t base = (uintptr_t)tss;
-	const struct table_pointer gdt_pointer = { SELECTOR_TSS + 15, (uintptr_t)gdt_page };
+	const struct table_pointer gdt_pointer = { SELECTOR_ABSENT | 7, (uintptr_t)gdt_page };
 	const struct table_pointer idt_pointer = { PAGE_SIZE - 1, (uintptr_t)idt_page };
 
 	tss->rsp[0] = (uintptr_t)stack_top_page(IST_NONE) + PAGE_SIZE;
@@ -214,6 +215,7 @@ static void segments_init(void)
 	gdt[SELECTOR_TSS / 8] = DESCRIPTOR_TSS | (sizeof(*tss) - 1) | (base & 0xffffff) << 16 |
 				(base >> 24 & 0xff) << 56;
 	gdt[SELECTOR_TSS / 8 + 1] = base >> 32;
+	gdt[SELECTOR_ABSENT / 8] = (DESCRIPTOR_DATA | DESCRIPTOR_DPL3) & ~DESCRIPTOR_PRESENT;
 	tables_load(&gdt_pointer, &idt_pointer);
 	try_wrmsr(MSR_IA32_STAR,
 		  (uint64_t)(SELECTOR_USER_BASE | 3) << 48 | (uint64_t)SELECTOR_KERNEL_CODE << 32);
@@ -244,6 +246,19 @@ unsigned int catch_end(void)
 	catcher.armed = false;
 	catch_resume = 0;
 	return catcher.count;
+}
+
+bool has_breakpoints(void)
+{
+	uint64_t address;
+
+	catch_begin();
+	asm volatile("leaq 1f(%%rip), %0\n\tmovq %0, %%dr0\n\tmovq %1, %%dr7\n\tnop\n1:\tnop"
+		     : "=&r"(address)
+		     : "r"(DR7_RESET | DR7_L0)
+		     : "memory");
+	write_dr7(DR7_RESET);
+	return catch_end() != 0;
 }
 
 uint64_t user_stack_top(void)

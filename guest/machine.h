@@ -23,6 +23,8 @@
 #define SELECTOR_USER_DATA   0x23U
 #define SELECTOR_USER_CODE   0x2bU
 #define SELECTOR_TSS	     0x30U
+#define SELECTOR_ABSENT	     0x43U  /* data for ring 3, not present */
+#define SELECTOR_NONE	     0xfe3U /* behind the end of the GDT */
 
 /* Vectors of no other meaning. Ring 3 may raise these two itself. */
 #define VECTOR_SOFTWARE	  0x80
@@ -45,6 +47,14 @@ enum ist { IST_NONE, IST_TEST, IST_DOUBLE_FAULT, IST_NMI, IST_COUNT = IST_NMI };
 #define PTE_CODE       PTE_PRESENT
 #define PTE_READ_ONLY  (PTE_PRESENT | PTE_NO_EXECUTE)
 
+/* DR6 and DR7; the causes stand in the same places in the event data of #DB */
+#define DR6_B0	      (1ULL << 0)
+#define DR6_BD	      (1ULL << 13)
+#define DR6_BS	      (1ULL << 14)
+#define DR7_L0	      (1ULL << 0)
+#define DR7_RW0_WRITE (1ULL << 16)
+#define DR7_LEN0_8    (2ULL << 18)
+
 /* #PF error code */
 #define PF_PRESENT 1U
 #define PF_WRITE   2U
@@ -53,6 +63,7 @@ enum ist { IST_NONE, IST_TEST, IST_DOUBLE_FAULT, IST_NMI, IST_COUNT = IST_NMI };
 
 #define RFLAGS_CF     (1ULL << 0)
 #define RFLAGS_DF     (1ULL << 10)
+#define RFLAGS_AC     (1ULL << 18)
 #define RFLAGS_STATUS 0x8d5ULL /* CF PF AF ZF SF OF */
 
 /* What boot.asm pushes; error_code is 0 where the processor gives none. */
@@ -118,11 +129,41 @@ FRAGMENT_LABELS(raise_vmcall);
 FRAGMENT_LABELS(raise_vmread);
 FRAGMENT_LABELS(raise_rdmsr);
 FRAGMENT_LABELS(raise_wait);
+FRAGMENT_LABELS(raise_int_00);
+FRAGMENT_LABELS(raise_int_01);
+FRAGMENT_LABELS(raise_int_02);
+FRAGMENT_LABELS(raise_int_03);
+FRAGMENT_LABELS(raise_int_08);
+FRAGMENT_LABELS(raise_int_0e);
+FRAGMENT_LABELS(raise_int_20);
+FRAGMENT_LABELS(raise_int_ff);
+FRAGMENT_LABELS(raise_syscall);
+FRAGMENT_LABELS(raise_sysenter);
+FRAGMENT_LABELS(raise_write);
+FRAGMENT_LABELS(raise_fetch);
+FRAGMENT_LABELS(raise_de);
+FRAGMENT_LABELS(raise_ss);
+FRAGMENT_LABELS(raise_load_es);
+FRAGMENT_LABELS(raise_nm);
+FRAGMENT_LABELS(raise_mf);
+FRAGMENT_LABELS(raise_xm);
+FRAGMENT_LABELS(raise_ac);
+FRAGMENT_LABELS(raise_breakpoint);
+FRAGMENT_LABELS(raise_watchpoint);
+FRAGMENT_LABELS(raise_gd);
+FRAGMENT_LABELS(raise_interrupt);
+FRAGMENT_LABELS(raise_ud2_lower);
+FRAGMENT_LABELS(step_int_n);
+FRAGMENT_LABELS(step_syscall);
+FRAGMENT_LABELS(step_sysenter);
+FRAGMENT_LABELS(step_int3);
+FRAGMENT_LABELS(step_int1);
 
 /* Run it in ring 0 or 3, with FRED when that is on; in ring 3 with interrupts on. */
 void fragment_run(unsigned int ring, const struct fragment *fragment, uint64_t argument);
 extern uint64_t fragment_rsp; /* RSP at the start of the last one */
-/* The top of the stack of ring 3. */
+/* The stack of ring 3, which it may read and write; and its top. */
+extern uint64_t user_stack[PAGE_SIZE / sizeof(uint64_t)];
 uint64_t user_stack_top(void);
 
 /* Page tables, GDT, TSS, IDT of our own. Ends the guest when memory_size is too small. */
@@ -143,6 +184,9 @@ void interrupt_acknowledge(void);
 
 /* The page-table entry of a page of the image, or of memory that is mapped by 4 KiB pages. */
 uint64_t *page_entry(const void *page);
+/* Does this processor stop at a breakpoint in DR0? Some emulators do not. */
+bool has_breakpoints(void);
+
 /* Give a page new rights: PTE_... */
 void page_set_rights(const void *page, uint64_t rights);
 /* Map 2 MiB, identity, read and write. */
