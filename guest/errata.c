@@ -12,7 +12,10 @@ static const struct {
 	const char *tests, *erratum;
 } errata[] = {
 	{ "fred-event.ring0_db_gd", "FR-12" },
-	{ "fred-shadow.*sti*", "FR-8" },
+	{ "fred-shadow.sti_int*", "FR-8" },
+	{ "fred-shadow.sti_ud", "FR-8" },
+	{ "fred-shadow.sti_pf", "FR-8" },
+	{ "fred-shadow.interrupt_waits_after_event_in_shadow", "FR-4" },
 	{ "fred-msr.config_*canonical*", "FR-20" },
 	{ "fred-msr.config_by_wrmsrns", "FR-20" },
 	{ "fred-msr.ssp*", "FR-17" },
