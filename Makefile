@@ -202,13 +202,25 @@ PLATFORM := build/platform/versions
 $(PLATFORM): tools/versions tools/platform.sh | build/.setup-run
 	@tools/platform.sh
 
-build/linux/checks: tests/linux/checks.c build/.flags
-	@mkdir -p $(@D)
-	$(call say,CC )
-	$(Q)$(CC) $(COMMON_CFLAGS) -MT $@ -MF $@.d -O2 -static -s $< -o $@
+# A static program at addresses of 32 bits, for its 32-bit code.
+LINUX_OBJECTS := $(patsubst %,build/linux/%.o,$(wildcard tests/linux/*.c) \
+	$(filter-out %/compat32.asm,$(wildcard tests/linux/*.asm)))
+LINUX_CFLAGS = $(COMMON_CFLAGS) -O2 -fno-pie
+$(eval $(call object_rules,linux,LINUX_CFLAGS))
 
-build/linux/initrd.img: tests/linux/init build/linux/checks tools/mkinitrd.py $(PLATFORM)
-	$(Q)$(PYTHON) tools/mkinitrd.py $@ tests/linux/init build/linux/checks
+build/linux/checks: $(LINUX_OBJECTS)
+	$(call say,LD )
+	$(Q)$(CC) -static -no-pie -s $(LINUX_OBJECTS) -o $@
+
+build/linux/compat32: tests/linux/compat32.asm build/.flags
+	@mkdir -p $(@D)
+	$(call say,ASM)
+	$(Q)$(NASM) -f elf32 -Werror $< -o $@.o
+	$(Q)$(LD) -m elf_i386 -s --build-id=none $@.o -o $@
+
+build/linux/initrd.img: tests/linux/init build/linux/checks build/linux/compat32 \
+		tools/mkinitrd.py $(PLATFORM)
+	$(Q)$(PYTHON) tools/mkinitrd.py $@ tests/linux/init build/linux/checks build/linux/compat32
 
 # ---- Boot it ----
 

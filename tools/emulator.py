@@ -24,6 +24,7 @@ BUILD = ROOT / "build"
 PLATFORM = BUILD / "platform" / "root"
 LIBRARIES = PLATFORM / "usr/lib/x86_64-linux-gnu"
 FIRMWARE = PLATFORM / "usr/share/ovmf/OVMF.fd"
+PROBE = BUILD / "tools/probe.efi"
 VGA_FIRMWARE = PLATFORM / "usr/share/bochs/VGABIOS-lgpl-latest"
 FIRMWARE_BASE = 0xFFC00000
 
@@ -202,7 +203,8 @@ class Bochs:
         a dict; asked once, then read from build/probe/."""
         model = machine.model or self.default_model
         state = self.binary.stat()
-        key = f"{self.binary.resolve()} {state.st_size} {state.st_mtime_ns} {model}"
+        asked = hashlib.sha256(PROBE.read_bytes()).hexdigest()
+        key = f"{self.binary.resolve()} {state.st_size} {state.st_mtime_ns} {model} {asked}"
         answers = BUILD / "probe"
         answer = answers / (hashlib.sha256(key.encode()).hexdigest()[:16] + ".json")
         if answer.exists():
@@ -211,7 +213,7 @@ class Bochs:
         # A folder of its own: several may probe at once, with the same answer.
         with tempfile.TemporaryDirectory(dir=answers) as folder:
             image = pathlib.Path(folder, "probe.img")
-            mkimage.make_image(image, {"EFI/BOOT/BOOTX64.EFI": BUILD / "tools/probe.efi"})
+            mkimage.make_image(image, {"EFI/BOOT/BOOTX64.EFI": PROBE})
             result = run(self, image, Machine(model=model), PROBE_SECONDS, folder, PROBE_LINE, 0)
         found = PROBE_LINE.search(result.log)
         if not found:

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Packs the Linux guest's initramfs: busybox, kernel modules, our init and checks.
+"""Packs the Linux guest's initramfs: busybox, kernel modules, our init and its programs.
 
 Written as a cpio archive ("newc") by hand: device nodes need no root this way,
 and the same input gives the same bytes. Not compressed: unpacking would cost an
 emulated processor more than reading.
 
-    tools/mkinitrd.py OUTPUT INIT CHECKS
+    tools/mkinitrd.py OUTPUT INIT PROGRAM...
 """
 import lzma
 import pathlib
@@ -14,7 +14,7 @@ import stat
 import sys
 
 PLATFORM = pathlib.Path(__file__).resolve().parent.parent / "build/platform"
-MODULES = ("scsi_common", "scsi_mod", "sd_mod", "libata", "ata_piix")
+MODULES = ("scsi_common", "scsi_mod", "sd_mod", "libata", "ata_piix", "msr")
 FOLDERS = ("bin", "dev", "modules", "proc", "sys")
 
 
@@ -47,7 +47,7 @@ def kernel_module(name):
 
 
 def main():
-    output, init, checks = sys.argv[1:]
+    output, init, *programs = sys.argv[1:]
     archive = Archive()
     for folder in FOLDERS:
         archive.add(folder, stat.S_IFDIR | 0o755)
@@ -60,7 +60,8 @@ def main():
         if module:
             archive.add(f"modules/{name}.ko", stat.S_IFREG | 0o644, module)
     archive.add("init", stat.S_IFREG | 0o755, pathlib.Path(init).read_bytes())
-    archive.add("checks", stat.S_IFREG | 0o755, pathlib.Path(checks).read_bytes())
+    for program in map(pathlib.Path, programs):
+        archive.add(program.name, stat.S_IFREG | 0o755, program.read_bytes())
     archive.add("TRAILER!!!", 0)
     pathlib.Path(output).write_bytes(archive.data)
 

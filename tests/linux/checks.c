@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Checks from Linux's user space that the machine below behaves: one line per
- * check on standard output, "linux: ok NAME" or "linux: not ok NAME (why)", and
- * a count at the end. Static, since it runs from an initramfs without libraries.
+ * check on standard output, "linux: ok NAME", "linux: not ok NAME (why)" or
+ * "linux: skip NAME (why)", and a count at the end. Each runs in a process of
+ * its own. Static, since it runs from an initramfs without libraries.
  *
  *   checks all    every check
  *   checks tsc    the time-stamp counter: when did init begin?
@@ -15,6 +16,7 @@
 #include <linux/fs.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,6 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
+
+#include "tests/linux/check.h"
 
 #define DISK		"/dev/sda2"
 #define DISK_BYTES	(2U << 20)
@@ -44,30 +48,48 @@
 #define SLEEP_LATE  0.1
 #define ALARM_US    20000
 
+/* A check that takes longer hangs. */
+#define CHECK_SECONDS 5
+
 static const char *self; /* this program's path */
 
-/* What went wrong in the check that is running; a check that fails returns false. */
-static char why[256];
+/* How the check that runs has gone; in memory that its process shares with run_all(). */
+static struct outcome {
+	bool ok;
+	bool skipped;
+	char why[256];
+} * outcome;
 
-#define FAIL(...) (snprintf(why, sizeof(why), __VA_ARGS__), false)
+bool check_failed(bool skipped, const char *format, ...)
+{
+	va_list arguments;
 
-/* The rest of the line of /proc/`file` that begins with `key`, in a static buffer; "" if none. */
-static const char *proc_line(const char *file, const char *key)
+	va_start(arguments, format);
+	vsnprintf(outcome->why, sizeof(outcome->why), format, arguments);
+	va_end(arguments);
+	outcome->skipped = skipped;
+	return false;
+}
+
+const char *file_line(const char *file, const char *key)
 {
 	static char line[8192];
 	FILE *stream = fopen(file, "r");
+	const char *start = line;
 	bool found = false;
 
-	while (stream && !found && fgets(line, sizeof(line), stream))
-		found = strncmp(line, key, strlen(key)) == 0;
+	while (stream && !found && fgets(line, sizeof(line), stream)) {
+		start = line + strspn(line, " ");
+		found = strncmp(start, key, strlen(key)) == 0;
+	}
 	if (stream)
 		fclose(stream);
-	return found ? line + strlen(key) : "";
+	return found ? start + strlen(key) : "";
 }
 
-static bool has_flag(const char *flag)
+bool has_flag(const char *flag)
 {
-	const char *flags = proc_line("/proc/cpuinfo", "flags");
+	const char *flags = file_line("/proc/cpuinfo", "flags");
 	const size_t length = strlen(flag);
 
 	for (const char *at = strstr(flags, flag); at; at = strstr(at + 1, flag)) {
@@ -75,6 +97,11 @@ static bool has_flag(const char *flag)
 			return true;
 	}
 	return false;
+}
+
+bool uses_fred(void)
+{
+	return has_flag("fred");
 }
 
 static bool check_hypervisor_flag(void)
@@ -100,7 +127,7 @@ static bool check_no_vmx(void)
 
 static bool check_clock(void)
 {
-	const double mhz = atof(strchr(proc_line("/proc/cpuinfo", "cpu MHz"), ':') + 1);
+	const double mhz = atof(strchr(file_line("/proc/cpuinfo", "cpu MHz"), ':') + 1);
 	const struct timespec second = { .tv_sec = 1 };
 	uint64_t start;
 	double seconds;
@@ -270,10 +297,7 @@ static bool check_signal_alarm(void)
 	return signal_count == 1 || FAIL("SIGALRM came %d times", (int)signal_count);
 }
 
-static const struct check {
-	const char *name;
-	bool (*run)(void);
-} checks[] = {
+static const struct check machine_checks[] = {
 	{ "hypervisor-flag", check_hypervisor_flag },
 	{ "signature", check_signature },
 	{ "no-vmx", check_no_vmx },
@@ -286,23 +310,67 @@ static const struct check {
 	{ "signal-alarm", check_signal_alarm },
 };
 
+static const struct check_list machine_list = CHECK_LIST(machine_checks);
+static const struct check_list *const lists[] = {
+	&machine_list, &event_checks, &step_checks, &compat_checks, &proof_checks,
+};
+
+/* Runs the check in a child; a child that dies or hangs has failed. */
+static void run_check(const struct check *check)
+{
+	const struct timespec limit = { .tv_sec = CHECK_SECONDS };
+	sigset_t child_ends;
+	bool late;
+	int status;
+	pid_t child;
+
+	sigemptyset(&child_ends);
+	sigaddset(&child_ends, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child_ends, NULL);
+	*outcome = (struct outcome){ 0 };
+	child = fork();
+	if (child == 0) {
+		sigprocmask(SIG_UNBLOCK, &child_ends, NULL);
+		outcome->ok = check->run();
+		fflush(stdout);
+		_exit(0);
+	}
+	late = sigtimedwait(&child_ends, NULL, &limit) < 0;
+	if (late)
+		kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+	if (late)
+		outcome->ok = FAIL("hangs");
+	else if (WIFSIGNALED(status))
+		outcome->ok = FAIL("killed by signal %d", WTERMSIG(status));
+}
+
 static int run_all(void)
 {
-	const size_t count = sizeof(checks) / sizeof(checks[0]);
-	size_t failed = 0;
+	unsigned int count = 0;
+	unsigned int failed = 0;
+	unsigned int skipped = 0;
 
-	printf("linux: note memory %ld kB\n", atol(proc_line("/proc/meminfo", "MemTotal:")));
-	printf("linux: note fred %d\n", has_flag("fred"));
-	for (size_t i = 0; i < count; i++) {
-		if (checks[i].run()) {
-			printf("linux: ok %s\n", checks[i].name);
-		} else {
-			printf("linux: not ok %s (%s)\n", checks[i].name, why);
-			failed++;
+	outcome = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	printf("linux: note memory %ld kB\n", atol(file_line("/proc/meminfo", "MemTotal:")));
+	printf("linux: note fred %d\n", uses_fred());
+	fflush(stdout);
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		for (size_t j = 0; j < lists[i]->count; j++, count++) {
+			const struct check *check = &lists[i]->checks[j];
+
+			run_check(check);
+			if (outcome->ok)
+				printf("linux: ok %s\n", check->name);
+			else
+				printf("linux: %s %s (%s)\n", outcome->skipped ? "skip" : "not ok",
+				       check->name, outcome->why);
+			failed += !outcome->ok && !outcome->skipped;
+			skipped += outcome->skipped;
+			fflush(stdout);
 		}
-		fflush(stdout);
 	}
-	printf("linux: %zu checks, %zu failed\n", count, failed);
+	printf("linux: %u checks, %u failed, %u skipped\n", count, failed, skipped);
 	return failed ? 1 : 0;
 }
 

@@ -7,6 +7,7 @@ the boot itself is the test, one test is one boot.
 pytest-xdist runs classes in parallel (--dist loadscope). The logs of
 a class are left in build/system/<its name>-<number>/.
 """
+import collections
 import pathlib
 import re
 import sys
@@ -18,6 +19,16 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import boot  # noqa: E402 (after the path is set)
 import emulator  # noqa: E402
+
+
+# The names in the tables of tests/linux/.
+LINUX_CHECKS = [
+    name
+    for source in sorted(ROOT.glob("tests/linux/*.c"))
+    for name in re.findall(r'\{ "([a-z0-9-]+)", check_\w+ \}', source.read_text())
+]
+# Runs them all; iomem=relaxed lets one of them have the local APIC.
+LINUX_TEST = "manfred.test=all iomem=relaxed"
 
 
 class Boot:
@@ -54,6 +65,17 @@ class Boot:
         return f"{why}\nsee {self.folder}/serial.log, which ends:\n{tail}"
 
 
+def linux_check(log, check, may_skip=(), errata=None):
+    """This check of Linux's has passed. Those of `may_skip` may say why they cannot run; `errata` maps
+    those that known deviations of the emulator make fail to the deviation's identifier."""
+    found = log.find(rf"^linux: (ok|not ok|skip) {check}(?: \((.*)\))?$")
+    if found[1] == "skip" and check in may_skip:
+        pytest.skip(found[2])
+    if found[1] == "not ok" and check in (errata or {}):
+        pytest.xfail(f"{errata[check]}: {found[2]}")
+    assert found[1] == "ok", found[0]
+
+
 def _start(request, run_on, make_image, machine, timeout, grace):
     """Makes an image, boots it, and removes it: the log is what stays."""
     count = _boots[request.cls.__name__] = _boots.get(request.cls.__name__, 0) + 1
@@ -68,12 +90,31 @@ def _start(request, run_on, make_image, machine, timeout, grace):
 _boots = {}
 
 
+def pytest_terminal_summary(terminalreporter):
+    """At the end of a run: what did not run or was expected to fail, and why, one line a reason."""
+    reasons = collections.Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        reasons["skipped: " + report.longrepr[2].removeprefix("Skipped: ")] += 1
+    for report in terminalreporter.stats.get("xfailed", []):
+        reasons["expected failure: " + report.wasxfail.removeprefix("reason: ").split(":")[0]] += 1
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"{reason} ({count} test{'s' if count > 1 else ''})")
+
+
 @pytest.fixture(scope="session")
 def bochs():
     """The emulator with VMX, checked."""
     found = emulator.Bochs()
     found.require(emulator.Machine())
     return found
+
+
+@pytest.fixture(scope="session")
+def fred_bochs(bochs):
+    """The same when it has FRED; the tests that want it are skipped when it has not."""
+    if not bochs.probe(emulator.Machine())["fred"]:
+        pytest.skip("native FRED: the emulator has no FRED (set BOCHS= to one that has)")
+    return bochs
 
 
 @pytest.fixture(scope="session")

@@ -2,34 +2,32 @@
 """Linux as the guest, with the real devices."""
 import emulator
 import pytest
+from conftest import LINUX_CHECKS, LINUX_TEST, linux_check
 
-CHECKS = (
-    "hypervisor-flag",
-    "signature",
-    "no-vmx",
-    "clock",
-    "disk",
-    "processes",
-    "faults",
-    "signal-self",
-    "signal-fault",
-    "signal-alarm",
-)
+# Checks that say why they cannot run without FRED.
+NEED_FRED = ("sysenter-64", "fred-msrs")
 # The kernel, its page structures and the initramfs take this much at most.
 KERNEL_TAKES_KB = 80 << 10
 
 
 class TestLinuxChecks:
+    """Without FRED, on any emulator; test_fred_linux.py has it with FRED."""
+
     @pytest.fixture(scope="class")
     def log(self, linux):
-        return linux(cmdline="manfred.test=all")
+        return linux(cmdline=LINUX_TEST, fred="off")
 
-    @pytest.mark.parametrize("check", CHECKS)
+    @pytest.mark.parametrize("check", LINUX_CHECKS)
     def test_check(self, log, check):
-        log.find(rf"^linux: ok {check}$")
+        linux_check(log, check, may_skip=NEED_FRED)
 
     def test_count(self, log):
-        log.find(rf"^linux: {len(CHECKS)} checks, 0 failed$")
+        log.find(rf"^linux: {len(LINUX_CHECKS)} checks, ")
+
+    def test_events_come_by_the_idt(self, log):
+        log.find(r"^linux: note fred 0$")
+        log.find(r"^linux: note SYSCALL changes RCX and R11$")
+        log.find(r"^linux: note a system call enters by entry_SYSCALL_64")
 
     def test_no_kernel_warning(self, log):
         log.lacks(r"WARNING:|BUG:|Oops|Call Trace|unchecked MSR")

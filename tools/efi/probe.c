@@ -2,7 +2,7 @@
 /*
  * Says on COM1 what this machine's processor can do and whether it divides
  * rightly, in one line, and hangs: "probe: vmx=1 vmx-locked-off=0 ept=1
- * unrestricted=1 fred=0 idiv=1 end". tools/emulator.py reads it.
+ * unrestricted=1 fred=0 fred-vmcs=0 idiv=1 end". tools/emulator.py reads it.
  */
 #include <efi.h>
 #include <stdint.h>
@@ -16,10 +16,16 @@
 #define FEATURE_CONTROL_LOCKED	1U
 #define FEATURE_CONTROL_VMXON	4U
 #define MSR_VMX_PROCBASED_CTLS	0x482
+#define MSR_VMX_EXIT_CTLS	0x483
+#define MSR_VMX_ENTRY_CTLS	0x484
 #define MSR_VMX_PROCBASED_CTL2	0x48b
+#define MSR_VMX_EXIT_CTLS2	0x493
 #define PROCBASED_SECONDARY	(1U << 31)
 #define PROCBASED2_EPT		(1U << 1)
 #define PROCBASED2_UNRESTRICTED (1U << 7)
+#define ENTRY_LOAD_FRED		(1U << 23)
+#define EXIT_SECONDARY		(1U << 31)
+#define EXIT2_FRED		3U /* save the guest's, load the host's */
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
 
@@ -50,6 +56,14 @@ static uint64_t rdmsr(uint32_t msr)
 static uint32_t vmx_allowed(uint32_t msr)
 {
 	return (uint32_t)(rdmsr(msr) >> 32);
+}
+
+/* All controls that make VM entries and exits switch FRED state? */
+static int has_fred_controls(void)
+{
+	return (vmx_allowed(MSR_VMX_ENTRY_CTLS) & ENTRY_LOAD_FRED) &&
+	       (vmx_allowed(MSR_VMX_EXIT_CTLS) & EXIT_SECONDARY) &&
+	       (rdmsr(MSR_VMX_EXIT_CTLS2) & EXIT2_FRED) == EXIT2_FRED;
 }
 
 /* One emulator's binary has a compiler's mistake in IDIV r64: this very division shows it. */
@@ -83,11 +97,12 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 		if (vmx_allowed(MSR_VMX_PROCBASED_CTLS) & PROCBASED_SECONDARY)
 			secondary = vmx_allowed(MSR_VMX_PROCBASED_CTL2);
 	}
-	format_string(
-		line, sizeof(line),
-		"\nprobe: vmx=%d vmx-locked-off=%d ept=%d unrestricted=%d fred=%d idiv=%d end\n",
-		vmx, locked_off, (secondary & PROCBASED2_EPT) != 0,
-		(secondary & PROCBASED2_UNRESTRICTED) != 0, fred, idiv_is_right());
+	format_string(line, sizeof(line),
+		      "\nprobe: vmx=%d vmx-locked-off=%d ept=%d unrestricted=%d fred=%d "
+		      "fred-vmcs=%d idiv=%d end\n",
+		      vmx, locked_off, (secondary & PROCBASED2_EPT) != 0,
+		      (secondary & PROCBASED2_UNRESTRICTED) != 0, fred,
+		      vmx && fred && has_fred_controls(), idiv_is_right());
 	write_serial(line);
 	for (;;)
 		asm volatile("hlt");
