@@ -47,6 +47,9 @@ GRAPHICS_ENVIRONMENT = {
 # A processor that Bochs knows, best first: with FRED, then the default.
 FRED_MODEL = "wildcat_lake"
 PLAIN_MODEL = "corei7_icelake_u"
+# What Bochs' FRED does otherwise than the architecture: identifiers of docs/errata.md that tests
+# of the built-in guest name.
+FRED_ERRATA = "FR-4,FR-8,FR-10,FR-11,FR-12,FR-17,FR-20,FR-21,FR-22"
 # Instructions in an emulated second, as the devices count it.
 IPS = 100_000_000
 # 2026-01-01: the emulated clock starts at the same time in every run.
@@ -236,6 +239,10 @@ class Bochs:
                     f"{self.binary} has no {name} with processor model "
                     f"{machine.model or self.default_model}"
                 )
+
+    def errata(self, machine):
+        """The deviations that the built-in guest is to expect, for its key `errata`."""
+        return FRED_ERRATA if self.probe(machine)["fred"] else ""
 
     @staticmethod
     def complaints(folder):
