@@ -16,6 +16,11 @@ static const struct {
 	{ "fred-shadow.sti_ud", "FR-8" },
 	{ "fred-shadow.sti_pf", "FR-8" },
 	{ "fred-shadow.interrupt_waits_after_event_in_shadow", "FR-4" },
+	{ "fred-level.db_gd_*", "FR-12" },
+	{ "fred-step.ring?_syscall", "FR-12" },
+	{ "fred-step.ring?_int1", "FR-12" },
+	{ "fred-nested.ring?_int*", "FR-7" }, /* INT n, INT3, INT1 and interrupts */
+	{ "fred-nested.ring?_sys*", "FR-7" },
 	{ "fred-msr.config_*canonical*", "FR-20" },
 	{ "fred-msr.config_by_wrmsrns", "FR-20" },
 	{ "fred-msr.ssp*", "FR-17" },

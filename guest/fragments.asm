@@ -222,6 +222,19 @@ step_over step_sysenter, sysenter
 step_over step_int3, int3
 step_over step_int1, db 0xf1
 
+fragment step_ud2
+global step_ud2.stepped
+	pushfq
+	or qword [rsp], RFLAGS_TF
+	popfq
+.saved:
+	ud2
+.next:
+	nop
+.stepped:
+	nop
+	ret
+
 unmasked_x87:
 	dw 0x0300
 align 4, db 0xcc

@@ -20,6 +20,7 @@ static uint8_t stacks[FRED_LEVELS][GUARD_PAGES + STACK_PAGES][PAGE_SIZE]
 	__attribute__((aligned(PAGE_SIZE)));
 
 struct fred_catcher fred;
+uint64_t fred_fragment_stack; /* for fred_run_ring0(); 0: the caller's */
 
 static bool is_on(void)
 {
@@ -45,11 +46,19 @@ static void set_stack_rights(void)
 	}
 }
 
+static void make_present(void)
+{
+	if (fred.absent)
+		page_set_rights(fred.absent, PTE_DATA);
+	fred.absent = NULL;
+}
+
 void fred_begin(const struct fred_setup *setup)
 {
 	set_stack_rights();
 	catch_begin();
-	fred = (struct fred_catcher){ .armed = true };
+	fred = (struct fred_catcher){ .armed = true, .hook = setup->hook, .absent = setup->absent };
+	fred_fragment_stack = setup->rsp;
 	for (unsigned int level = 0; level < FRED_LEVELS; level++)
 		write_msr(MSR_IA32_FRED_RSP0 + level, fred_stack_top(level));
 	write_msr(MSR_IA32_FRED_STKLVLS, setup->stklvls);
@@ -59,6 +68,8 @@ void fred_begin(const struct fred_setup *setup)
 			  (uint64_t)setup->interrupt_level << FRED_CONFIG_INTERRUPT_SHIFT);
 	write_msr(MSR_IA32_GS_BASE, FRED_GS_RING0);
 	write_msr(MSR_IA32_KERNEL_GS_BASE, FRED_GS_RING3);
+	if (fred.absent)
+		page_set_rights(fred.absent, 0);
 	write_cr4(read_cr4() | CR4_FRED);
 }
 
@@ -74,9 +85,8 @@ void fred_end(void)
 void fred_reset(void)
 {
 	fred_end();
-	fred.count = 0;
 	fred.hook = NULL;
-	set_stack_rights();
+	make_present();
 	write_dr7(DR7_RESET);
 }
 
@@ -124,6 +134,9 @@ struct fred_stack *fred_event(struct fred_stack *stack)
 	else
 		suite_abort_test();
 	catch_resume = 0;
+	make_present();
+	if (FRED_SS_TYPE(frame->ss) == EVENT_EXTERNAL_INTERRUPT)
+		interrupt_acknowledge();
 	if (FRED_SS_TYPE(frame->ss) == EVENT_HARDWARE_EXCEPTION &&
 	    FRED_SS_VECTOR(frame->ss) == VECTOR_DB)
 		/* One step is enough; and a breakpoint must not be met again. */

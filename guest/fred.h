@@ -22,12 +22,19 @@
 #include "guest/machine.h"
 #include "lib/x86/fred.h"
 
+struct fred_stack;
+
 /* What fred_begin() writes; all zero is FRED with one stack level and no red zone. */
 struct fred_setup {
 	uint64_t stklvls;	 /* FRED_STKLVL() of each vector */
 	uint8_t csl;		 /* the level that the test itself runs at */
 	uint8_t redzone;	 /* in units of 64 bytes, 0 to 7 */
 	uint8_t interrupt_level; /* of external interrupts */
+	/* Called by the handlers, when not NULL; may change the registers and the frame, which are
+	 * what the handler returns with. */
+	void (*hook)(struct fred_stack *stack);
+	const uint8_t *absent; /* a page that is not present from now on, to the first handler */
+	uint64_t rsp;	       /* fragments run in ring 0 on the stack below this; 0: on the own */
 };
 
 /* What fred_entry.asm leaves on the stack: below the processor's frame, what it found on entry. */
@@ -54,9 +61,8 @@ extern struct fred_catcher {
 	bool armed;
 	unsigned int count;
 	struct fred_caught events[CAUGHT_MAX];
-	/* Called by the handler, when not NULL; may change the registers and the frame, which are
-	 * what the handler returns with. */
-	void (*hook)(struct fred_stack *stack);
+	void (*hook)(struct fred_stack *stack); /* as in struct fred_setup */
+	const uint8_t *absent;
 } fred;
 
 /*
@@ -102,7 +108,8 @@ void expect_fred_event(const struct fred_expected *expected);
 void expect_no_fred_event(void);
 
 /*
- * ERETS or ERETU with RSP at this frame. Comes back when the instruction faults (the fault is
+ * ERETS or ERETU with RSP at this frame, which must not lie on the stack that runs: see
+ * fred_return.h. Comes back when the instruction faults (the fault is
  * caught: its saved RIP is fred_erets_instruction or fred_eretu_instruction), when the frame's RIP
  * is fred_returned, or when ring 3 runs into user_leave. RDI is 0 behind it, RFLAGS is 2.
  */
@@ -124,6 +131,7 @@ void fred_print_caught(void);
 
 /* Used by fred_entry.asm. */
 struct fred_stack *fred_event(struct fred_stack *stack);
+extern uint64_t fred_fragment_stack;
 _Noreturn void fred_leave_user(void);
 void fred_run_ring0(const char *code, uint64_t argument);
 void fred_run_ring3(const char *code, uint64_t argument, uint64_t user_rsp, uint64_t rflags);

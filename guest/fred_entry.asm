@@ -6,7 +6,7 @@
 bits 64
 default rel
 
-extern fred_event, kernel_rsp, fragment_rsp, fragment_left, catch_resume
+extern fred_event, fred_fragment_stack, kernel_rsp, fragment_rsp, fragment_left, catch_resume
 global fred_entry_page, fred_leave_user, fred_run_ring0, fred_run_ring3
 global fred_try_erets, fred_try_eretu, fred_returned
 global fred_erets_instruction, fred_eretu_instruction
@@ -131,10 +131,16 @@ fred_run_ring0:
 	push_callee_saved
 	mov rax, rdi
 	mov rdi, rsi
+	mov rcx, rsp
+	mov rdx, [fred_fragment_stack]
+	test rdx, rdx
+	cmovnz rsp, rdx
+	push rcx
 	lea rcx, [rsp - 8]
 	mov [fragment_rsp], rcx
 	load_registers
 	call rax
+	pop rsp
 	pop_callee_saved
 	ret
 

@@ -109,12 +109,6 @@ uint8_t fred_event_level(enum fred_event_id id, uint8_t level)
 	return type == EVENT_SOFTWARE_INTERRUPT || type == EVENT_OTHER ? 0 : level;
 }
 
-static void acknowledge(struct fred_stack *stack)
-{
-	if (FRED_SS_TYPE(stack->frame.ss) == EVENT_EXTERNAL_INTERRUPT)
-		interrupt_acknowledge();
-}
-
 static const char *set_state(const struct fred_event_case *c)
 {
 	switch ((enum state)c->state) {
@@ -143,7 +137,6 @@ static const char *set_state(const struct fred_event_case *c)
 	case STATE_INTERRUPT:
 		if (!interrupt_self(VECTOR_INTERRUPT))
 			return "no local APIC";
-		fred.hook = acknowledge;
 		break;
 	}
 	return NULL;

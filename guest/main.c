@@ -136,6 +136,7 @@ static const struct {
 	void (*run)(void);
 } scenarios[] = {
 	{ "triple-fault", triple_fault },
+	{ "fred-triple-fault", fred_triple_fault },
 	{ "touch-nowhere", touch_nowhere },
 	{ "halt", halt },
 	{ "end-failed", end_failed },

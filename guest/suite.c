@@ -14,14 +14,9 @@
 #define FAILURES_MAX 12
 #define SUMMARY_MAX  8192
 
-static const struct chapter *const chapters[] = {
-	&chapter_cpuid,	       &chapter_cr,	     &chapter_msr,	  &chapter_vmx,
-	&chapter_event,	       &chapter_delivery,    &chapter_nmi,	  &chapter_ept,
-	&chapter_timer,	       &chapter_step,	     &chapter_misc,	  &chapter_io,
-	&chapter_fred_event,   &chapter_fred_msr,    &chapter_fred_cr4,	  &chapter_fred_lkgs,
-	&chapter_fred_ud,      &chapter_fred_erets,  &chapter_fred_eretu, &chapter_fred_far,
-	&chapter_fred_entry32, &chapter_fred_shadow,
-};
+#define CHAPTER_ADDRESS(name) &chapter_##name,
+static const struct chapter *const chapters[] = { CHAPTERS(CHAPTER_ADDRESS) };
+#undef CHAPTER_ADDRESS
 
 /* The test that runs. */
 static struct {

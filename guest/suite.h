@@ -41,11 +41,38 @@ struct chapter {
 #define FRED_CHAPTER(name, tests)    CHAPTER_NEEDING(NEEDS_FRED, name, tests)
 #define FRED_VM_CHAPTER(name, tests) CHAPTER_NEEDING(NEEDS_FRED | NEEDS_VMM, name, tests)
 
-extern const struct chapter chapter_cpuid, chapter_cr, chapter_msr, chapter_vmx, chapter_event,
-	chapter_delivery, chapter_nmi, chapter_ept, chapter_timer, chapter_step, chapter_misc,
-	chapter_io, chapter_fred_event, chapter_fred_msr, chapter_fred_cr4, chapter_fred_lkgs,
-	chapter_fred_ud, chapter_fred_erets, chapter_fred_eretu, chapter_fred_far,
-	chapter_fred_entry32, chapter_fred_shadow;
+/* The chapters as they run: test_NAME.c has chapter_NAME. */
+#define CHAPTERS(X)     \
+	X(cpuid)        \
+	X(cr)           \
+	X(msr)          \
+	X(vmx)          \
+	X(event)        \
+	X(delivery)     \
+	X(nmi)          \
+	X(ept)          \
+	X(timer)        \
+	X(step)         \
+	X(misc)         \
+	X(io)           \
+	X(fred_event)   \
+	X(fred_level)   \
+	X(fred_nested)  \
+	X(fred_step)    \
+	X(fred_nmi)     \
+	X(fred_msr)     \
+	X(fred_cr4)     \
+	X(fred_lkgs)    \
+	X(fred_ud)      \
+	X(fred_erets)   \
+	X(fred_eretu)   \
+	X(fred_far)     \
+	X(fred_entry32) \
+	X(fred_shadow)
+
+#define CHAPTER_DECLARE(name) extern const struct chapter chapter_##name;
+CHAPTERS(CHAPTER_DECLARE)
+#undef CHAPTER_DECLARE
 
 struct suite_options {
 	const char *tests;  /* pattern of CHAPTER.NAME; "": all */
@@ -84,6 +111,9 @@ void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* End the guest as failed. */
 _Noreturn void guest_fail(const char *why);
 _Noreturn void guest_unexpected(const struct frame *frame);
+
+/* test_fred_nested.c: neither the #PF nor the #DF after it has a stack. */
+void fred_triple_fault(void);
 
 /* bench.c */
 void bench_run(void);
