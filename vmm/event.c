@@ -7,6 +7,7 @@
 #include "vmm/event.h"
 
 #include "lib/x86/cpu.h"
+#include "lib/x86/fred.h"
 #include "lib/x86/msr.h"
 #include "vmm/errata.h"
 #include "vmm/exit.h"
@@ -17,11 +18,10 @@
 #include "vmm/x86.h"
 
 /* DR6 bits that are 0 when the condition was met (SDM 3B, 18.2.3). */
-#define DR6_BUS_LOCK   (1ULL << 11)
-#define DR6_RTM	       (1ULL << 16)
-#define DR6_ACTIVE_LOW (DR6_BUS_LOCK | DR6_RTM)
-/* Bits of a #DB's event data that go to DR6: B0-B3, bus lock, BD, BS, RTM. */
-#define DEBUG_CAUSES 0x1680fULL
+#define DR6_BUS_LOCK	(1ULL << 11)
+#define DR6_RTM		(1ULL << 16)
+#define DR6_ACTIVE_LOW	(DR6_BUS_LOCK | DR6_RTM)
+#define INSTRUCTION_MAX 15
 
 enum exception_class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOUBLE_FAULT };
 
@@ -115,6 +115,49 @@ enum event_merge_result event_merge(const struct event *first, const struct even
 	return MERGE_DOUBLE_FAULT;
 }
 
+static bool guest_uses_fred(void)
+{
+	return vmcs_read(VMCS_GUEST_CR4) & CR4_FRED;
+}
+
+static bool is_injectable_exception(const struct event *event)
+{
+	const bool pushes = event_has_error_code(event->vector);
+
+	/* In real mode none has an error code. One that it does not need is taken off by inject().
+	 */
+	return event->vector < EXCEPTION_VECTORS && event->error_code <= UINT16_MAX &&
+	       (event->has_error_code == pushes ||
+		(pushes && !(vmcs_read(VMCS_GUEST_CR0) & CR0_PE))) &&
+	       (!event->nested || (guest_uses_fred() && event->vector != VECTOR_DF));
+}
+
+bool event_is_injectable(const struct event *event)
+{
+	if (event->type == EVENT_HARDWARE_EXCEPTION)
+		return is_injectable_exception(event);
+	if (event->has_error_code || event->nested)
+		return false;
+	switch (event->type) {
+	case EVENT_EXTERNAL_INTERRUPT:
+		return true;
+	case EVENT_NMI:
+		return event->vector == VECTOR_NMI;
+	case EVENT_OTHER:
+		if (!guest_uses_fred() ||
+		    (event->vector != FRED_VECTOR_SYSCALL && event->vector != FRED_VECTOR_SYSENTER))
+			return false;
+		break;
+	case EVENT_SOFTWARE_INTERRUPT:
+	case EVENT_PRIVILEGED_SOFTWARE_EXCEPTION:
+	case EVENT_SOFTWARE_EXCEPTION:
+		break;
+	default:
+		return false;
+	}
+	return event->instruction_length != 0 && event->instruction_length <= INSTRUCTION_MAX;
+}
+
 /* What becomes of an event whose delivery met an exception that is delivered instead. */
 static void keep_for_later(struct vcpu *vcpu, const struct event *event)
 {
@@ -126,11 +169,6 @@ static void keep_for_later(struct vcpu *vcpu, const struct event *event)
 		event_queue_interrupt(vcpu, event->vector);
 	else if (event->type == EVENT_NMI)
 		event_queue_nmi(vcpu);
-}
-
-static bool guest_uses_fred(void)
-{
-	return vmcs_read(VMCS_GUEST_CR4) & CR4_FRED;
 }
 
 void event_queue(struct vcpu *vcpu, struct event event)
@@ -252,7 +290,7 @@ static void inject(const struct event *event)
 	else if (event->vector == VECTOR_NM && event->event_data != 0)
 		wrmsr(MSR_IA32_XFD_ERR, event->event_data);
 	else if (event->vector == VECTOR_DB)
-		set_debug_registers(event->event_data & DEBUG_CAUSES);
+		set_debug_registers(event->event_data & EVENT_DEBUG_CAUSES);
 }
 
 static bool has_pending_interrupt(const struct vcpu *vcpu)

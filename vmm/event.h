@@ -13,6 +13,9 @@
 
 struct vcpu;
 
+/* What of a #DB's event data goes to DR6: B0-B3, bus lock, BD, BS, RTM. */
+#define EVENT_DEBUG_CAUSES 0x1680fULL
+
 struct event {
 	uint8_t type; /* enum event_type */
 	uint8_t vector;
@@ -37,6 +40,12 @@ bool event_has_error_code(uint8_t vector);
 
 /* In interruption-information format. */
 uint32_t event_to_info(const struct event *event);
+
+/*
+ * Will VM entry take this event for the guest as it is, FRED on or off, real or protected mode? For
+ * events that come from outside the VMM (SDM 3C, 27.2.1.3).
+ */
+bool event_is_injectable(const struct event *event);
 
 enum event_merge_result { MERGE_SECOND, MERGE_DOUBLE_FAULT, MERGE_TRIPLE_FAULT };
 

@@ -18,6 +18,7 @@
 #include "vmm/ept.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
+#include "vmm/snapshot.h"
 #include "vmm/timer.h"
 #include "vmm/vcpu.h"
 #include "vmm/vmcs.h"
@@ -131,7 +132,7 @@ static void handle_task_switch(struct vcpu *vcpu)
 static void handle_hlt(struct vcpu *vcpu)
 {
 	skip_instruction();
-	if (vcpu->work != 0)
+	if (vcpu->work & ~(uint32_t)WORK_SNAPSHOT)
 		return;
 	if (!(vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF))
 		machine_end_as_guest_wished(END_WISH_POWEROFF, "guest-halted");
@@ -296,7 +297,10 @@ void vcpu_handle_exit_traced(struct vcpu *vcpu)
 
 void vcpu_prepare_entry(struct vcpu *vcpu)
 {
-	event_prepare_entry(vcpu);
+	if (vcpu->work & WORK_SNAPSHOT)
+		snapshot_prepare_entry(vcpu);
+	else
+		event_prepare_entry(vcpu);
 }
 
 void vcpu_entry_failed(struct vcpu *vcpu)

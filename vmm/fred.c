@@ -139,11 +139,11 @@ static void use_fields(void)
 /* The guest's values are stored where they are loaded from: one area is both. */
 static void use_areas(struct vcpu *vcpu)
 {
-	struct vmx_msr_entry *const guest = page_alloc();
+	struct vmx_msr_entry *const guest = vcpu->fred_area ? vcpu->fred_area : page_alloc();
 	struct vmx_msr_entry *const host = guest + SWITCHED;
 
 	for (size_t i = 0; i < SWITCHED; i++) {
-		guest[i].index = switched[i].msr;
+		guest[i] = (struct vmx_msr_entry){ .index = switched[i].msr };
 		host[i] = (struct vmx_msr_entry){ .index = switched[i].msr,
 						  .value = rdmsr(switched[i].msr) };
 	}
@@ -166,8 +166,11 @@ void fred_vmcs_init(struct vcpu *vcpu)
 		use_areas(vcpu);
 }
 
+/* A guest without FRED has none of them, nor may the processor have the fields. */
 static uint64_t read_switched(const struct vcpu *vcpu, size_t i)
 {
+	if (vcpu->vm->fred != FRED_BACKEND_NATIVE)
+		return 0;
 	return vcpu->fred_area ? vcpu->fred_area[i].value : vmcs_read(switched[i].guest);
 }
 
@@ -175,7 +178,7 @@ static void write_switched(const struct vcpu *vcpu, size_t i, uint64_t value)
 {
 	if (vcpu->fred_area)
 		vcpu->fred_area[i].value = value;
-	else
+	else if (vcpu->vm->fred == FRED_BACKEND_NATIVE)
 		vmcs_write(switched[i].guest, value);
 }
 

@@ -5,22 +5,34 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "lib/x86/cpu.h"
+#include "lib/x86/msr.h"
 #include "vmm/apic.h"
 #include "vmm/end.h"
 #include "vmm/ept.h"
 #include "vmm/event.h"
 #include "vmm/exit.h"
+#include "vmm/fred.h"
 #include "vmm/log.h"
+#include "vmm/machine.h"
+#include "vmm/snapshot.h"
 #include "vmm/timer.h"
 #include "vmm/trace.h"
 #include "vmm/vcpu.h"
 #include "vmm/vmcs.h"
+#include "vmm/x86.h"
 
 #define CONSOLE_WRITE_MAX     0x1000
 #define VECTOR_FIRST_EXTERNAL 32
 #define VECTOR_LAST	      255
-#define VECTOR_LAST_EXCEPTION 31
-#define INSTRUCTION_MAX	      15
+#define OTHER_STACK	      0x40ULL /* makes another RSP0 of one: above the reserved bits */
+
+/* The jump begins a new run of instructions: an emulator's RDTSC tells the time of its start. */
+static inline uint64_t rdtsc_here(void)
+{
+	asm volatile("jmp 1f\n1:");
+	return rdtsc();
+}
 
 static bool is_external_vector(uint64_t vector)
 {
@@ -49,48 +61,94 @@ static long end(const struct vcpu *vcpu)
 	machine_end(END_FAILED, "guest-end");
 }
 
-/* What VM entry would refuse (SDM 3C, 27.2.1.3) must not come from a guest. */
-static bool is_injectable(const struct event *event)
+/*
+ * What of RSI is the event's data: garbage in the frame of another event would be a lie. False when
+ * IA32_XFD_ERR does not take it: the processor knows its reserved bits.
+ */
+static bool set_event_data(struct event *event, uint64_t data)
 {
-	switch (event->type) {
-	case EVENT_EXTERNAL_INTERRUPT:
-		return is_external_vector(event->vector) && !event->has_error_code;
-	case EVENT_NMI:
-		return !event->has_error_code;
-	case EVENT_HARDWARE_EXCEPTION:
-		return event->vector <= VECTOR_LAST_EXCEPTION &&
-		       event->has_error_code == event_has_error_code(event->vector);
-	case EVENT_SOFTWARE_INTERRUPT:
-	case EVENT_PRIVILEGED_SOFTWARE_EXCEPTION:
-	case EVENT_SOFTWARE_EXCEPTION:
-		return !event->has_error_code && event->instruction_length != 0 &&
-		       event->instruction_length <= INSTRUCTION_MAX;
-	default:
+	uint64_t xfd_err;
+
+	if (event->type != EVENT_HARDWARE_EXCEPTION)
+		return true;
+	if (event->vector == VECTOR_PF)
+		event->event_data = data;
+	else if (event->vector == VECTOR_DB)
+		event->event_data = data & EVENT_DEBUG_CAUSES;
+	if (event->vector != VECTOR_NM || data == 0)
+		return true;
+	if (!machine.has_xfd)
 		return false;
-	}
+	event->event_data = data;
+	xfd_err = rdmsr(MSR_IA32_XFD_ERR);
+	if (!wrmsr_safe(MSR_IA32_XFD_ERR, data))
+		return false;
+	wrmsr(MSR_IA32_XFD_ERR, xfd_err);
+	return true;
 }
 
 static long inject(struct vcpu *vcpu)
 {
 	const uint32_t info = (uint32_t)vcpu->regs.rbx;
-	const struct event event = {
+	struct event event = {
 		.type = (uint8_t)INTERRUPTION_TYPE(info),
 		.vector = INTERRUPTION_VECTOR(info),
 		.has_error_code = (info & INTERRUPTION_ERROR_CODE_VALID) != 0,
+		.nested = (info & INTERRUPTION_NESTED) != 0,
 		.error_code = (uint16_t)vcpu->regs.rcx,
-		.instruction_length = (uint8_t)vcpu->regs.rdx,
-		.event_data = vcpu->regs.rsi,
 	};
 
-	if (event_to_info(&event) != vcpu->regs.rbx || !is_injectable(&event))
+	if (event.type >= EVENT_SOFTWARE_INTERRUPT)
+		event.instruction_length = (uint8_t)vcpu->regs.rdx;
+	if (event_to_info(&event) != vcpu->regs.rbx || !event_is_injectable(&event) ||
+	    !set_event_data(&event, vcpu->regs.rsi))
 		return HYPERCALL_INVALID;
-	if (event.type == EVENT_NMI)
+	if (event.type == EVENT_NMI) {
 		event_queue_nmi(vcpu);
-	else if (event.type == EVENT_EXTERNAL_INTERRUPT)
+	} else if (event.type == EVENT_EXTERNAL_INTERRUPT) {
+		if (!is_external_vector(event.vector))
+			return HYPERCALL_INVALID;
 		event_queue_interrupt(vcpu, event.vector);
-	else
+	} else {
 		event_queue(vcpu, event);
+	}
 	return HYPERCALL_OK;
+}
+
+static long arm_snapshot(struct vcpu *vcpu)
+{
+	if (!snapshot_possible())
+		return HYPERCALL_INVALID;
+	vcpu_set_work(vcpu, WORK_SNAPSHOT);
+	return HYPERCALL_OK;
+}
+
+static long intercept(uint64_t exceptions)
+{
+	const long before = (long)vmcs_read(VMCS_EXCEPTION_BITMAP);
+
+	if (exceptions > UINT32_MAX)
+		return HYPERCALL_INVALID;
+	vmcs_write(VMCS_EXCEPTION_BITMAP, exceptions);
+	return before;
+}
+
+static long measure_switch(struct vcpu *vcpu)
+{
+	static struct vcpu other; /* only what fred.c looks at */
+	struct fred_state state;
+	uint64_t start;
+
+	if (vcpu->vm->fred != FRED_BACKEND_NATIVE || vcpu->regs.rbx > 1)
+		return HYPERCALL_INVALID;
+	fred_read_state(vcpu, &state);
+	other.vm = vcpu->vm;
+	other.fred_rsp0 = state.rsp[0] ^ (vcpu->regs.rbx ? OTHER_STACK : 0);
+	other.pl0_ssp = state.ssp[0] ^ (vcpu->regs.rbx ? OTHER_STACK : 0);
+	start = rdtsc_here();
+	fred_load(&other);
+	fred_load(vcpu);
+	return (long)(rdtsc_here() - start);
 }
 
 static long self_interrupt(const struct vcpu *vcpu)
@@ -136,6 +194,12 @@ static long call(struct vcpu *vcpu)
 								     : HYPERCALL_INVALID;
 	case HYPERCALL_SELF_INTERRUPT:
 		return self_interrupt(vcpu);
+	case HYPERCALL_SNAPSHOT:
+		return arm_snapshot(vcpu);
+	case HYPERCALL_INTERCEPT:
+		return intercept(regs->rbx);
+	case HYPERCALL_SWITCH:
+		return measure_switch(vcpu);
 	default:
 		return HYPERCALL_UNKNOWN;
 	}

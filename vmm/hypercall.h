@@ -22,7 +22,10 @@ enum hypercall {
 	HYPERCALL_UNMAP_PAGE = 3,
 	/*
 	 * Inject an event at the next VM entry. RBX: VM-entry interruption information, RCX: error
-	 * code, RDX: instruction length, RSI: linear address (#PF) or causes (#DB).
+	 * code, RDX: instruction length (types 4 to 7), RSI: event data, which is the linear
+	 * address of #PF, causes of #DB, and the IA32_XFD_ERR of #NM; of others it is not looked
+	 * at. With CR4.FRED also nested exceptions (bit 13; not #DF), SYSCALL and SYSENTER (type 7,
+	 * vectors 1 and 2).
 	 */
 	HYPERCALL_INJECT = 4,
 	/* RBX: basic exit reason. Result: exits of this vcpu for it so far. */
@@ -37,6 +40,19 @@ enum hypercall {
 	HYPERCALL_STEP = 9,
 	/* RBX: vector (32 to 255). A physical interrupt of the local APIC, taken by the VMM. */
 	HYPERCALL_SELF_INTERRUPT = 10,
+	/*
+	 * At the next exit in the middle of an event's delivery, the VMM saves the vcpu, destroys
+	 * it with every register, makes it again from what it has saved, and delivers the event.
+	 */
+	HYPERCALL_SNAPSHOT = 11,
+	/* RBX: a bit for each exception (0 to 31) that exits, to be reflected. Result: those
+	   before. */
+	HYPERCALL_INTERCEPT = 12,
+	/*
+	 * What FRED costs a switch to another vcpu with FRED and back: TSC ticks in the VMM. RBX: 0
+	 * when the other one has the same IA32_FRED_RSP0 and IA32_PL0_SSP, 1 when others.
+	 */
+	HYPERCALL_SWITCH = 13,
 };
 
 /* Results in RAX, as signed numbers. */

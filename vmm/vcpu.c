@@ -81,19 +81,33 @@ void vcpu_print_registers(const struct vcpu *vcpu)
 		  (unsigned long long)vmcs_read(VMCS_GUEST_RFLAGS), (unsigned long long)read_dr6());
 }
 
-static void make_vmcs_current(struct vcpu *vcpu)
+static bool vmclear(const struct vcpu *vcpu)
 {
-	void *const region = page_alloc();
-	const uint32_t revision = (uint32_t)(machine.vmx_basic & VMX_BASIC_REVISION_MASK);
 	bool failed;
 
-	memcpy(region, &revision, sizeof(revision));
-	vcpu->vmcs = virt_to_phys(region);
 	asm volatile("vmclear %1" : "=@ccbe"(failed) : "m"(vcpu->vmcs) : "memory");
+	return !failed;
+}
+
+static void make_vmcs_current(const struct vcpu *vcpu)
+{
+	const uint32_t revision = (uint32_t)(machine.vmx_basic & VMX_BASIC_REVISION_MASK);
+	void *const region = phys_to_virt(vcpu->vmcs);
+	bool failed;
+
+	memset(region, 0, PAGE_SIZE);
+	memcpy(region, &revision, sizeof(revision));
+	failed = !vmclear(vcpu);
 	if (!failed)
 		asm volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(vcpu->vmcs) : "memory");
 	if (failed)
 		panic("vmptrld", "VMCLEAR or VMPTRLD of a new VMCS failed");
+}
+
+void vcpu_vmcs_clear(const struct vcpu *vcpu)
+{
+	if (!vmclear(vcpu))
+		panic("vmclear", "VMCLEAR of the current VMCS failed");
 }
 
 static void set_controls(const struct vm *vm)
@@ -219,10 +233,20 @@ static void set_guest_state(struct vcpu *vcpu)
 	write_dr6(DR6_RESET);
 }
 
+void vcpu_vmcs_init(struct vcpu *vcpu)
+{
+	const bool traced = vcpu->vm->boot->config.log == LOG_TRACE;
+
+	make_vmcs_current(vcpu);
+	set_controls(vcpu->vm);
+	set_host_state(vcpu, traced ? vmexit_entry_traced : vmexit_entry);
+	set_guest_state(vcpu);
+	fred_vmcs_init(vcpu);
+}
+
 struct vcpu *vcpu_create(struct vm *vm)
 {
 	struct vcpu *const vcpu = stack_alloc(STACK_PAGES, VCPU_PAGES);
-	const bool traced = vm->boot->config.log == LOG_TRACE;
 
 	fred_choose(vm);
 	vm->shadow_stacks = machine.has_cet &&
@@ -234,11 +258,8 @@ struct vcpu *vcpu_create(struct vm *vm)
 	io_bitmaps_fill(vm, vm->io_bitmaps);
 	msr_bitmap_fill(vm, vm->msr_bitmap);
 	ept_create(vm);
-	make_vmcs_current(vcpu);
-	set_controls(vm);
-	set_host_state(vcpu, traced ? vmexit_entry_traced : vmexit_entry);
-	set_guest_state(vcpu);
-	fred_vmcs_init(vcpu);
+	vcpu->vmcs = virt_to_phys(page_alloc());
+	vcpu_vmcs_init(vcpu);
 	cpu_current()->vcpu = vcpu;
 	return vcpu;
 }

@@ -64,6 +64,7 @@ enum vcpu_work {
 	WORK_INTERRUPT = 1 << 2,	 /* an acknowledged external interrupt waits */
 	WORK_NMI_ARRIVED = 1 << 3,	 /* set by the VMM's NMI handler, at any time */
 	WORK_INTERRUPT_ARRIVED = 1 << 4, /* the same for interrupts */
+	WORK_SNAPSHOT = 1 << 5,		 /* at the next interrupted delivery: snapshot.h */
 };
 
 struct vcpu {
@@ -102,6 +103,11 @@ void vcpu_set_gpr(struct vcpu *vcpu, unsigned int number, uint64_t value);
 /* Make a vcpu of this VM, its VMCS current, in the state of a processor after INIT but for what the
  * guest's loader sets. */
 struct vcpu *vcpu_create(struct vm *vm);
+
+/* Make the vcpu's VMCS new and current, as vcpu_create() leaves it. */
+void vcpu_vmcs_init(struct vcpu *vcpu);
+/* Its VMCS is not in use any more: the processor has written back all of it. */
+void vcpu_vmcs_clear(const struct vcpu *vcpu);
 
 /* Bytes that a vcpu takes, with its stack. */
 size_t vcpu_memory_size(void);

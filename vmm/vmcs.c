@@ -117,14 +117,6 @@ void vmcs_write_failed(enum vmcs_field field, uint64_t value, const char *caller
 	panic("vmwrite", "%s: VMWRITE to unknown field 0x%x failed", caller, field);
 }
 
-bool vmcs_read_optional(enum vmcs_field field, uint64_t *value)
-{
-	bool failed;
-
-	asm volatile("vmread %2, %1" : "=@ccbe"(failed), "=r"(*value) : "r"((uint64_t)field));
-	return !failed;
-}
-
 static int describe_interruption(char *text, size_t size, uint64_t info)
 {
 	if (!(info & INTERRUPTION_VALID))

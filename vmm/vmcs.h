@@ -53,7 +53,13 @@ static inline void vmcs_clear_bits(enum vmcs_field field, uint64_t bits)
 }
 
 /* Read a field that may not exist; false when it does not. */
-bool vmcs_read_optional(enum vmcs_field field, uint64_t *value);
+static inline bool vmcs_read_optional(enum vmcs_field field, uint64_t *value)
+{
+	bool failed;
+
+	asm volatile("vmread %2, %1" : "=@ccbe"(failed), "=r"(*value) : "r"((uint64_t)field));
+	return !failed;
+}
 
 /* Print every field of the current VMCS by name, the important ones decoded. */
 void vmcs_dump(void);

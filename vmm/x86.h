@@ -64,6 +64,34 @@ static inline bool xsetbv_safe(uint32_t xcr, uint64_t value)
 	return !faulted;
 }
 
+static inline uint64_t xgetbv(uint32_t xcr)
+{
+	uint32_t low, high;
+
+	asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(xcr));
+	return (uint64_t)high << 32 | low;
+}
+
+/* All state that XCR0 enables, in the standard format; the area's header is 0 before. */
+static inline void xsave(void *area)
+{
+	asm volatile("xsave64 (%0)" : : "r"(area), "a"(~0U), "d"(~0U) : "memory");
+}
+
+/* False when the processor refuses the area with #GP. */
+static inline bool xrstor_safe(const void *area)
+{
+	uint8_t faulted = 1;
+
+	asm volatile("1: xrstor64 (%1)\n"
+		     "movb $0, %0\n"
+		     "2:\n" FIXUP
+		     : "+m"(faulted)
+		     : "r"(area), "a"(~0U), "d"(~0U)
+		     : "memory");
+	return !faulted;
+}
+
 /* False when there is no such MSR. */
 static inline bool rdmsr_safe(uint32_t msr, uint64_t *value)
 {
@@ -95,6 +123,10 @@ DEFINE_REGISTER_ACCESS(cr0)
 DEFINE_REGISTER_ACCESS(cr2)
 DEFINE_REGISTER_ACCESS(cr3)
 DEFINE_REGISTER_ACCESS(cr4)
+DEFINE_REGISTER_ACCESS(dr0)
+DEFINE_REGISTER_ACCESS(dr1)
+DEFINE_REGISTER_ACCESS(dr2)
+DEFINE_REGISTER_ACCESS(dr3)
 DEFINE_REGISTER_ACCESS(dr6)
 
 #undef DEFINE_REGISTER_ACCESS

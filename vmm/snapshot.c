@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Saves vcpus and restores them. What is restored is input: every value is checked, by ourselves or
+ * by the processor, before a guest runs with it.
+ */
+#include "vmm/snapshot.h"
+
+#include <stddef.h>
+
+#include "lib/layout.h"
+#include "lib/string.h"
+#include "lib/x86/cpu.h"
+#include "lib/x86/fred.h"
+#include "lib/x86/msr.h"
+#include "vmm/event.h"
+#include "vmm/exit.h"
+#include "vmm/log.h"
+#include "vmm/machine.h"
+#include "vmm/memory.h"
+#include "vmm/timer.h"
+#include "vmm/vmcs.h"
+#include "vmm/x86.h"
+
+/* What a destroyed register is filled with: an address that pointers of every kind take. */
+#define POISON		 0x00005a5a5a5a5a40ULL
+#define POISON_BYTE	 0x5a
+#define WORK_SAVED	 (WORK_EVENT | WORK_NMI | WORK_INTERRUPT)
+#define CR8_MAX		 15
+#define DR6_ALL		 0xe00fULL /* BT, BS, BD, B0 to B3 */
+#define XSAVE_HEADER_END 576
+
+/* What neither the VMCS nor fred.c has. */
+static const uint32_t saved_msrs[] = {
+	MSR_IA32_KERNEL_GS_BASE,
+	MSR_IA32_STAR,
+	MSR_IA32_LSTAR,
+	MSR_IA32_CSTAR,
+	MSR_IA32_FMASK,
+	MSR_IA32_TSC_AUX,
+	MSR_IA32_SPEC_CTRL,
+	MSR_IA32_U_CET,
+	MSR_IA32_PL1_SSP,
+	MSR_IA32_PL1_SSP + 1,
+	MSR_IA32_PL3_SSP,
+	MSR_IA32_XFD_ERR,
+	MSR_IA32_XFD,
+};
+#define MSR_COUNT (sizeof(saved_msrs) / sizeof(saved_msrs[0]))
+_Static_assert(MSR_COUNT == SNAPSHOT_MSRS, "vcpu_snapshot.msrs");
+
+static const enum vmcs_field saved_fields[SAVED_COUNT] = {
+#define SAVE_CONTROL(name)
+#define SAVE_EXIT_INFO(name)
+#define SAVE_HOST(name)
+#define SAVE_GUEST(name)	     [SAVED_##name] = VMCS_##name,
+#define FIELD(name, encoding, group) SAVE_##group(name)
+#include "lib/x86/vmcs_fields.h"
+#undef FIELD
+#undef SAVE_GUEST
+#undef SAVE_HOST
+#undef SAVE_EXIT_INFO
+#undef SAVE_CONTROL
+};
+
+bool snapshot_possible(void)
+{
+	return machine.xcr0_supported != 0 && cpuid(0xd, 0).ecx <= SNAPSHOT_XSAVE;
+}
+
+/* While XFD is set, XSAVE leaves out what it disables, and XRSTOR of that faults (SDM 1, 13.14). */
+static void disarm_xfd(void)
+{
+	if (machine.has_xfd)
+		wrmsr(MSR_IA32_XFD, 0);
+}
+
+/* All extended state, with what the guest's XCR0 hides at the moment: it does not lose that. */
+static void save_extended(struct vcpu_snapshot *s)
+{
+	const uint64_t xfd = machine.has_xfd ? rdmsr(MSR_IA32_XFD) : 0;
+
+	s->xcr0 = xgetbv(0);
+	xsetbv_safe(0, machine.xcr0_supported);
+	disarm_xfd();
+	xsave(s->xsave);
+	if (machine.has_xfd)
+		wrmsr(MSR_IA32_XFD, xfd);
+	xsetbv_safe(0, s->xcr0);
+}
+
+static const char *restore_extended(const struct vcpu_snapshot *s)
+{
+	disarm_xfd();
+	xsetbv_safe(0, machine.xcr0_supported);
+	if (!xrstor_safe(s->xsave))
+		return "the XSAVE area is one that XRSTOR refuses";
+	return xsetbv_safe(0, s->xcr0) ? NULL : "XCR0 has a value that XSETBV refuses";
+}
+
+static void save_msrs(struct vcpu_snapshot *s)
+{
+	for (size_t i = 0; i < MSR_COUNT; i++)
+		if (rdmsr_safe(saved_msrs[i], &s->msrs[i]))
+			s->msrs_present |= 1U << i;
+}
+
+static const char *restore_msrs(const struct vcpu_snapshot *s)
+{
+	for (size_t i = 0; i < MSR_COUNT; i++)
+		if ((s->msrs_present >> i & 1) && !wrmsr_safe(saved_msrs[i], s->msrs[i]))
+			return "an MSR has a value that WRMSR refuses";
+	return NULL;
+}
+
+static void save_event(const struct vcpu *vcpu, struct vcpu_snapshot *s)
+{
+	const struct event *const event = &vcpu->event;
+
+	s->work = vcpu->work & WORK_SAVED;
+	memcpy(s->pending_interrupts, vcpu->pending_interrupts, sizeof(s->pending_interrupts));
+	if (!(s->work & WORK_EVENT))
+		return;
+	s->event_info = event_to_info(event);
+	s->event_error_code = event->error_code;
+	s->event_instruction_length = event->instruction_length;
+	s->event_data = event->event_data;
+}
+
+static const char *restore_event(struct vcpu *vcpu, const struct vcpu_snapshot *s)
+{
+	const uint32_t info = s->event_info;
+	const struct event event = {
+		.type = (uint8_t)INTERRUPTION_TYPE(info),
+		.vector = INTERRUPTION_VECTOR(info),
+		.has_error_code = (info & INTERRUPTION_ERROR_CODE_VALID) != 0,
+		.nested = (info & INTERRUPTION_NESTED) != 0,
+		.instruction_length = (uint8_t)s->event_instruction_length,
+		.error_code = s->event_error_code,
+		.event_data = s->event_data,
+	};
+
+	if (s->work & ~(uint32_t)WORK_SAVED)
+		return "it has work that is none";
+	if ((s->work & WORK_EVENT) &&
+	    (event_to_info(&event) != info || s->event_instruction_length > UINT8_MAX ||
+	     !event_is_injectable(&event)))
+		return "the pending event is one that VM entry refuses";
+	vcpu->event = event;
+	memcpy(vcpu->pending_interrupts, s->pending_interrupts, sizeof(s->pending_interrupts));
+	vcpu_set_work(vcpu, (enum vcpu_work)s->work);
+	return NULL;
+}
+
+static void save_fields(struct vcpu_snapshot *s)
+{
+	for (size_t i = 0; i < SAVED_COUNT; i++)
+		if (!vmcs_read_optional(saved_fields[i], &s->fields[i]))
+			s->fields[i] = 0;
+	s->cr0_shadow = vmcs_read(VMCS_CR0_READ_SHADOW);
+	s->cr4_shadow = vmcs_read(VMCS_CR4_READ_SHADOW);
+	s->exception_bitmap = vmcs_read32(VMCS_EXCEPTION_BITMAP);
+}
+
+static const char *restore_fields(const struct vcpu *vcpu, const struct vcpu_snapshot *s)
+{
+	uint64_t value;
+
+	if (s->fields[SAVED_GUEST_CR4] & ~(vcpu->guest_cr4_allowed | machine.cr4_fixed0))
+		return "CR4 has a bit that this guest does not get";
+	for (size_t i = 0; i < SAVED_COUNT; i++) {
+		const enum vmcs_width width = VMCS_FIELD_WIDTH(saved_fields[i]);
+
+		if ((width == VMCS_WIDTH_16 && s->fields[i] > UINT16_MAX) ||
+		    (width == VMCS_WIDTH_32 && s->fields[i] > UINT32_MAX))
+			return "a field of the VMCS has a value that is too wide";
+		if (vmcs_read_optional(saved_fields[i], &value))
+			vmcs_write(saved_fields[i], s->fields[i]);
+		else if (s->fields[i] != 0)
+			return "it has state that this processor does not have";
+	}
+	vmcs_write(VMCS_CR0_READ_SHADOW, s->cr0_shadow);
+	vmcs_write(VMCS_CR4_READ_SHADOW, s->cr4_shadow);
+	vmcs_write(VMCS_EXCEPTION_BITMAP, s->exception_bitmap);
+	if (s->fields[SAVED_GUEST_EFER] & EFER_LMA)
+		vmcs_set_bits(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_GUEST);
+	else
+		vmcs_clear_bits(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_GUEST);
+	return NULL;
+}
+
+/* What the guest has asked its virtual clock and the monitor trap flag for. */
+static const char *restore_timers(struct vcpu *vcpu, const struct vcpu_snapshot *s)
+{
+	if (s->timer_armed > 1 || s->timer_vector > UINT8_MAX)
+		return "the timer's state is none";
+	if (s->timer_armed && !timer_arm(vcpu, 0, (uint8_t)s->timer_vector))
+		return "its timer runs, and this processor has none";
+	if (s->steps_left != 0 && !timer_step(vcpu, s->steps_left))
+		return "it is stepped, and this processor cannot step";
+	return NULL;
+}
+
+static const char *restore_debug_registers(const struct vcpu_snapshot *s)
+{
+	if (s->dr6 >> 32)
+		return "DR6 has a bit above 31";
+	write_dr0(s->dr[0]);
+	write_dr1(s->dr[1]);
+	write_dr2(s->dr[2]);
+	write_dr3(s->dr[3]);
+	write_dr6(s->dr6);
+	return NULL;
+}
+
+void vcpu_save(struct vcpu *vcpu, struct vcpu_snapshot *s)
+{
+	memset(s, 0, sizeof(*s));
+	s->magic = SNAPSHOT_MAGIC;
+	s->version = SNAPSHOT_VERSION;
+	s->size = sizeof(*s);
+	s->regs = vcpu->regs;
+	s->cr2 = read_cr2();
+	s->cr8 = vcpu->cr8;
+	s->dr[0] = read_dr0();
+	s->dr[1] = read_dr1();
+	s->dr[2] = read_dr2();
+	s->dr[3] = read_dr3();
+	s->dr6 = read_dr6();
+	s->timer_armed = (vmcs_read(VMCS_PIN_BASED_CONTROLS) & PIN_PREEMPTION_TIMER) != 0;
+	s->timer_vector = vcpu->timer_vector;
+	s->steps_left = vcpu->steps_left;
+	save_fields(s);
+	save_msrs(s);
+	save_event(vcpu, s);
+	save_extended(s);
+	fred_read_state(vcpu, &s->fred);
+}
+
+const char *vcpu_restore(struct vcpu *vcpu, const struct vcpu_snapshot *s)
+{
+	const char *wrong;
+
+	if (s->magic != SNAPSHOT_MAGIC)
+		return "this is no snapshot of a vcpu";
+	if (s->version != SNAPSHOT_VERSION || s->size != sizeof(*s))
+		return "it has another version than this VMM";
+	if (s->cr8 > CR8_MAX)
+		return "CR8 has a reserved bit";
+	vcpu->regs = s->regs;
+	vcpu->cr8 = (uint8_t)s->cr8;
+	vcpu->timer_vector = (uint8_t)s->timer_vector;
+	vcpu->steps_left = s->steps_left;
+	write_cr2(s->cr2);
+	/* The fields after the timer, which begins anew otherwise, and before FRED's checked
+	 * values.
+	 */
+	if ((wrong = restore_debug_registers(s)) || (wrong = restore_timers(vcpu, s)) ||
+	    (wrong = restore_fields(vcpu, s)) || (wrong = restore_event(vcpu, s)) ||
+	    (wrong = restore_extended(s)) || (wrong = restore_msrs(s)))
+		return wrong;
+	if (!fred_write_state(vcpu, &s->fred))
+		return "an MSR of FRED has a value that WRMSR refuses";
+	return vmcs_check();
+}
+
+/* Every register that a guest can have changed and the processor keeps. */
+static void poison_registers(const struct vm *vm)
+{
+	static const uint8_t initial[XSAVE_HEADER_END] __attribute__((aligned(64)));
+
+	write_cr2(POISON);
+	write_dr0(POISON);
+	write_dr1(POISON);
+	write_dr2(POISON);
+	write_dr3(POISON);
+	write_dr6(DR6_RESET | DR6_ALL);
+	for (size_t i = 0; i < MSR_COUNT; i++)
+		if (!wrmsr_safe(saved_msrs[i], POISON))
+			wrmsr_safe(saved_msrs[i], 0);
+	if (vm->fred == FRED_BACKEND_NATIVE)
+		wrmsr(MSR_IA32_FRED_RSP0, POISON);
+	if (vm->shadow_stacks)
+		wrmsr(MSR_IA32_PL0_SSP, POISON);
+	xsetbv_safe(0, machine.xcr0_supported);
+	xrstor_safe(initial);
+	xsetbv_safe(0, XCR0_X87);
+}
+
+/* What stays is what the VMM knows of the vcpu, and what of it an NMI may change at any time. */
+static void destroy(struct vcpu *vcpu)
+{
+	const size_t rest = offsetof(struct vcpu, work) + sizeof(vcpu->work);
+	static struct vcpu kept;
+
+	fred_forget(vcpu);
+	kept = *vcpu;
+	vcpu_vmcs_clear(vcpu);
+	memset(phys_to_virt(kept.vmcs), POISON_BYTE, PAGE_SIZE);
+	if (kept.fred_area)
+		memset(kept.fred_area, POISON_BYTE, PAGE_SIZE);
+	memset(&vcpu->regs, POISON_BYTE, sizeof(vcpu->regs));
+	memset((uint8_t *)vcpu + rest, POISON_BYTE, sizeof(*vcpu) - rest);
+	vcpu_clear_work(vcpu, WORK_SAVED);
+	poison_registers(kept.vm);
+	vcpu->vm = kept.vm;
+	vcpu->vmcs = kept.vmcs;
+	vcpu->guest_cr4_allowed = kept.guest_cr4_allowed;
+	vcpu->fred_area = kept.fred_area;
+	vcpu->trace = kept.trace;
+	memcpy(vcpu->exits_by_reason, kept.exits_by_reason, sizeof(kept.exits_by_reason));
+}
+
+static void exercise(struct vcpu *vcpu)
+{
+	static struct vcpu_snapshot snapshot; /* too large for the stack */
+	const char *wrong;
+
+	vcpu_clear_work(vcpu, WORK_SNAPSHOT);
+	vcpu_save(vcpu, &snapshot);
+	destroy(vcpu);
+	vcpu_vmcs_init(vcpu);
+	wrong = vcpu_restore(vcpu, &snapshot);
+	if (wrong)
+		guest_failed(vcpu, "snapshot", "the vcpu cannot be restored: %s", wrong);
+	/* A VMCS that was cleared wants VMLAUNCH: not back to VMRESUME. */
+	do
+		event_prepare_entry(vcpu);
+	while (vcpu->work & (WORK_NMI_ARRIVED | WORK_INTERRUPT_ARRIVED));
+	vcpu_run(vcpu);
+}
+
+void snapshot_prepare_entry(struct vcpu *vcpu)
+{
+	if (vmcs_read32(VMCS_IDT_VECTORING_INFO) & INTERRUPTION_VALID)
+		exercise(vcpu);
+	event_prepare_entry(vcpu);
+}
