@@ -180,6 +180,7 @@ static bool check_stack_segment(void)
 	return caught_once(SIGBUS, SI_KERNEL, VECTOR_SS, 0, 0, event_at);
 }
 
+/* With RFLAGS.AC; the handler clears it, as nothing else here would survive it. */
 static bool check_alignment(void)
 {
 	RAISE((uintptr_t)&event_at + 1, "pushf; orq $0x40000, (%%rsp); popf", "mov (%%rax), %%eax",
@@ -187,6 +188,7 @@ static bool check_alignment(void)
 	return caught_once(SIGBUS, BUS_ADRALN, VECTOR_AC, 0, 0, event_at);
 }
 
+/* 1 / 0 with all exceptions masked but that one; the next instruction that waits raises it. */
 static bool check_x87(void)
 {
 	RAISE(0, "fninit; pushq $0x37b; fldcw (%%rsp); pop %%rdx; fldz; fld1; fdiv %%st(1), %%st",
@@ -194,6 +196,7 @@ static bool check_x87(void)
 	return caught_once(SIGFPE, FPE_FLTDIV, VECTOR_MF, 0, event_at, event_at);
 }
 
+/* A division by zero with all exceptions masked but that one. */
 static bool check_simd(void)
 {
 	RAISE(0,

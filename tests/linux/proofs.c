@@ -32,8 +32,8 @@
 	(FRED_STKLVL(VECTOR_DB, 1) | FRED_STKLVL(VECTOR_NMI, 2) | FRED_STKLVL(VECTOR_MC, 2) | \
 	 FRED_STKLVL(VECTOR_DF, 3))
 
-#define WAIT_NS 20000000L /* enough for a child to come to its pause(), and for the kernel's log \
-			   */
+/* Enough for a child to come to its pause(), and for the kernel's log to be written. */
+#define WAIT_NS 20000000L
 
 /* The local APIC's registers. */
 #define APIC_BYTES	 4096UL
