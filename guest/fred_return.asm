@@ -9,6 +9,7 @@ extern kernel_rsp, fred_returned, return_landed
 global return_landing, return_landing_next
 global return_ud2
 global return_user_nop, return_user64, return_user64_saved, return_user_gs, return_user_gs_saved
+global return_user_ssp, return_user_ssp_saved
 global return_user32, return_user32_saved
 
 MSR_IA32_FRED_CONFIG equ 0x1d4
@@ -60,6 +61,14 @@ return_user64:
 	int VECTOR_SOFTWARE
 return_user64_saved:
 	ud2
+
+; One entry off the user's shadow stack, then SSP in RAX
+return_user_ssp:
+	mov ecx, 1
+	incsspq rcx
+	rdsspq rax
+	int VECTOR_SOFTWARE
+return_user_ssp_saved:
 
 bits 32
 return_user32:

@@ -27,6 +27,8 @@ extern const char return_user32[], return_user32_saved[];
 extern const char return_user_nop[];
 /* The same, with GS base in RAX. */
 extern const char return_user_gs[], return_user_gs_saved[];
+/* The same with SSP in RAX, after an INCSSP by one entry. */
+extern const char return_user_ssp[], return_user_ssp_saved[];
 
 /* In test_pages, with room below it for handlers; as fred_frame_ring0() with return_landing. */
 struct fred_frame *return_frame_ring0(void);

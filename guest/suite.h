@@ -68,7 +68,8 @@ struct chapter {
 	X(fred_eretu)   \
 	X(fred_far)     \
 	X(fred_entry32) \
-	X(fred_shadow)
+	X(fred_shadow)  \
+	X(fred_cet)
 
 #define CHAPTER_DECLARE(name) extern const struct chapter chapter_##name;
 CHAPTERS(CHAPTER_DECLARE)
