@@ -37,6 +37,27 @@ static void apic_write(uint32_t offset, uint32_t value)
 	}
 }
 
+static uint32_t apic_read(uint32_t offset)
+{
+	const uint64_t base = rdmsr(MSR_IA32_APIC_BASE);
+
+	if (base & APIC_BASE_X2APIC)
+		return (uint32_t)rdmsr(MSR_IA32_X2APIC_FIRST + offset / 16);
+	return *(volatile uint32_t *)((volatile uint8_t *)mmio_map(base & APIC_BASE_ADDRESS_MASK,
+								   PAGE_SIZE) +
+				      offset);
+}
+
+uint32_t apic_spurious(void)
+{
+	return apic_read(APIC_SPURIOUS);
+}
+
+void apic_set_spurious(uint32_t value)
+{
+	apic_write(APIC_SPURIOUS, value);
+}
+
 void apic_end_of_interrupt(void)
 {
 	apic_write(APIC_EOI, 0);

@@ -12,4 +12,8 @@ void apic_end_of_interrupt(void);
 void apic_send_self(uint8_t vector);
 void apic_send_self_nmi(void);
 
+/* The spurious-vector register, which enables the APIC: for whoever changes it for a while. */
+uint32_t apic_spurious(void);
+void apic_set_spurious(uint32_t value);
+
 #endif

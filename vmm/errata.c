@@ -17,6 +17,9 @@ static const char *const symptoms[ERRATUM_COUNT] = {
 	[ERRATUM_FR_11] = "an LKGS that faults exchanges the GS bases: nothing can be done",
 	[ERRATUM_FR_12] = "vector 1 has event data of #DB with any type: nothing can be done",
 	[ERRATUM_FR_13] = "an injected instruction length shows in any frame: it is written as 0",
+	[ERRATUM_FR_14] = "WRMSRNS exits as if it had an immediate operand: handled alike",
+	[ERRATUM_FR_18] = "VM entry takes illegal FRED state: the VMM writes none",
+	[ERRATUM_FR_19] = "after a VM entry with IF=0 interrupts do not exit: they come late",
 };
 
 static uint32_t detected;

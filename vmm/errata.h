@@ -19,6 +19,9 @@ enum erratum {
 	ERRATUM_FR_11 = 11, /* an LKGS that faults exchanges the GS bases */
 	ERRATUM_FR_12 = 12, /* event data of vector 1 that is no #DB */
 	ERRATUM_FR_13 = 13, /* an injected instruction length shows in any frame */
+	ERRATUM_FR_14 = 14, /* WRMSRNS exits as its form with an immediate operand */
+	ERRATUM_FR_18 = 18, /* VM entry takes a FRED state that it should refuse */
+	ERRATUM_FR_19 = 19, /* after an entry with IF=0 interrupts do not exit */
 	ERRATUM_COUNT = 32,
 };
 

@@ -182,8 +182,7 @@ static void write_switched(const struct vcpu *vcpu, size_t i, uint64_t value)
 		vmcs_write(switched[i].guest, value);
 }
 
-/* Where a switched MSR is kept in struct fred_state. */
-static uint64_t *state_of(struct fred_state *state, uint32_t msr)
+uint64_t *fred_state_of(struct fred_state *state, uint32_t msr)
 {
 	switch (msr) {
 	case MSR_IA32_FRED_CONFIG:
@@ -216,7 +215,7 @@ static void unload(struct vcpu *vcpu)
 void fred_read_state(struct vcpu *vcpu, struct fred_state *state)
 {
 	for (size_t i = 0; i < SWITCHED; i++)
-		*state_of(state, switched[i].msr) = read_switched(vcpu, i);
+		*fred_state_of(state, switched[i].msr) = read_switched(vcpu, i);
 	if (is_loaded(vcpu))
 		unload(vcpu);
 	state->rsp[0] = vcpu->fred_rsp0;
@@ -229,13 +228,14 @@ bool fred_write_state(struct vcpu *vcpu, const struct fred_state *state)
 	const unsigned int bits = machine.linear_bits;
 
 	for (size_t i = 0; i < SWITCHED; i++)
-		if (!fred_msr_accepts(switched[i].msr, *state_of(&copy, switched[i].msr), bits))
+		if (!fred_msr_accepts(switched[i].msr, *fred_state_of(&copy, switched[i].msr),
+				      bits))
 			return false;
 	if (!fred_msr_accepts(MSR_IA32_FRED_RSP0, state->rsp[0], bits) ||
 	    !fred_msr_accepts(MSR_IA32_PL0_SSP, state->ssp[0], bits))
 		return false;
 	for (size_t i = 0; i < SWITCHED; i++)
-		write_switched(vcpu, i, *state_of(&copy, switched[i].msr));
+		write_switched(vcpu, i, *fred_state_of(&copy, switched[i].msr));
 	vcpu->fred_rsp0 = state->rsp[0];
 	vcpu->pl0_ssp = state->ssp[0];
 	if (is_loaded(vcpu))

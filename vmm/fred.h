@@ -40,6 +40,8 @@ struct fred_state {
 	uint64_t rsp[4];
 	uint64_t ssp[4]; /* [0] is IA32_PL0_SSP */
 };
+/* Where it has the value of one of IA32_FRED_*. */
+uint64_t *fred_state_of(struct fred_state *state, uint32_t msr);
 void fred_read_state(struct vcpu *vcpu, struct fred_state *state);
 /* False, and nothing is changed, when WRMSR would refuse one of the values. */
 bool fred_write_state(struct vcpu *vcpu, const struct fred_state *state);

@@ -8,6 +8,7 @@
 #include "vmm/apic.h"
 #include "vmm/cpu.h"
 #include "vmm/end.h"
+#include "vmm/fred_check.h"
 #include "vmm/guest.h"
 #include "vmm/io.h"
 #include "vmm/log.h"
@@ -102,6 +103,7 @@ void vmm_main(const struct boot_info *boot)
 	io_init(boot->rsdp); /* how to turn the machine off */
 	machine_probe();     /* what VMX can do here */
 	vmx_enable();
+	fred_check(boot); /* and whether what it has of FRED works */
 	vm.boot = boot;
 	limit_memory(&vm, boot);
 	vcpu = create_guest(&vm);
