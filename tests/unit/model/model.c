@@ -5,7 +5,9 @@
 #include "tests/unit/unit.h"
 #include "lib/format.h"
 #include "lib/x86/cpu.h"
+#include "lib/x86/msr.h"
 #include "tests/unit/model/model.h"
+#include "vmm/cpu.h"
 #include "vmm/exit.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
@@ -20,6 +22,7 @@
 
 struct model model;
 struct machine machine;
+struct cpu model_cpu;
 
 static bool exists(enum vmcs_field field)
 {
@@ -27,7 +30,7 @@ static bool exists(enum vmcs_field field)
 #define FIELD(name, encoding, group) case VMCS_##name:
 #include "lib/x86/vmcs_fields.h"
 #undef FIELD
-		return true;
+		return !model.absent[field];
 	}
 	return false;
 }
@@ -49,6 +52,14 @@ uint64_t vmcs_read(enum vmcs_field field)
 	if (!exists(field))
 		fail_msg("VMREAD of 0x%x, which is no field", (unsigned int)field);
 	return model.fields[field];
+}
+
+bool vmcs_read_optional(enum vmcs_field field, uint64_t *value)
+{
+	if (!exists(field))
+		return false;
+	*value = model.fields[field];
+	return true;
 }
 
 void vmcs_write_checked(enum vmcs_field field, uint64_t value, const char *caller)
@@ -112,6 +123,61 @@ void model_wrmsr(uint32_t number, uint64_t value)
 		model.msr = value;
 }
 
+/* SDM 1, 13.4.3: the standard format. */
+#define XSTATE_BV  512
+#define HEADER_END 576
+static const struct {
+	unsigned int bit, offset;
+} components[MODEL_COMPONENTS] = { { 0, 0 }, { 1, 160 }, { 2, HEADER_END }, { 18, 2752 } };
+
+static bool is_disabled(unsigned int bit)
+{
+	return model_msr(MSR_IA32_XFD) >> bit & 1;
+}
+
+/* Nothing is written for a component in its initial state, or that XFD disables. */
+void model_xsave(void *area)
+{
+	uint64_t present = 0;
+
+	for (size_t i = 0; i < MODEL_COMPONENTS; i++) {
+		const unsigned int bit = components[i].bit;
+
+		if (!(model.xcr0 >> bit & 1) || is_disabled(bit) || model.extended[i] == 0)
+			continue;
+		memcpy((char *)area + components[i].offset, &model.extended[i], sizeof(uint64_t));
+		present |= 1ULL << bit;
+	}
+	memcpy((char *)area + XSTATE_BV, &present, sizeof(present));
+}
+
+bool model_xrstor(const void *area)
+{
+	const char *const bytes = area;
+	uint64_t present;
+
+	memcpy(&present, bytes + XSTATE_BV, sizeof(present));
+	for (size_t i = XSTATE_BV + sizeof(present); i < HEADER_END; i++)
+		if (bytes[i] != 0)
+			return false;
+	if (present & ~model.xcr0)
+		return false;
+	for (size_t i = 0; i < MODEL_COMPONENTS; i++) {
+		const unsigned int bit = components[i].bit;
+
+		if (!(model.xcr0 >> bit & 1))
+			continue;
+		if (!(present >> bit & 1)) {
+			model.extended[i] = 0;
+			continue;
+		}
+		if (is_disabled(bit))
+			fail_msg("XRSTOR of state that XFD disables: #NM");
+		memcpy(&model.extended[i], bytes + components[i].offset, sizeof(uint64_t));
+	}
+	return true;
+}
+
 bool model_logged(const char *text)
 {
 	return strstr(model.log, text) != NULL;
@@ -121,6 +187,7 @@ void model_reset(void)
 {
 	memset(&model, 0, sizeof(model));
 	memset(&machine, 0, sizeof(machine));
+	memset(&model_cpu, 0, sizeof(model_cpu));
 	model.dr6 = DR6_RESET;
 	model.strict_errors = true;
 	model_set(VMCS_GUEST_CR0, CR0_PE | CR0_NE | CR0_PG);

@@ -17,15 +17,22 @@
 
 struct vcpu;
 
-#define MODEL_FIELDS   0x8000 /* encodings */
-#define MODEL_MSRS     64
-#define MODEL_LOG_SIZE 16384
+#define MODEL_FIELDS 0x8000 /* encodings */
+#define MODEL_MSRS   64
+/* x87, SSE, AVX, and AMX's tiles: the one that XFD can disable. */
+#define MODEL_COMPONENTS 4
+#define MODEL_XCR0	 (7ULL | MODEL_XFD)
+#define MODEL_XFD	 (1ULL << 18)
+#define MODEL_LOG_SIZE	 16384
 
 struct model {
 	uint64_t fields[MODEL_FIELDS];
 	uint32_t written[MODEL_FIELDS]; /* the field was written after so many VM entries, + 1 */
 	uint32_t entries;
-	uint64_t cr2, cr4, dr6, xcr0;
+	bool absent[MODEL_FIELDS]; /* the processor has no such field */
+	uint64_t cr2, cr4, dr[4], dr6, xcr0;
+	/* The state components, a number each for all of it. */
+	uint64_t extended[MODEL_COMPONENTS];
 	uint64_t msr;	      /* the value of every MSR that model_set_msr() does not know */
 	uint32_t msr_written; /* the number of the last one written */
 	uint32_t msr_missing; /* the processor has no such MSR; 0: it has all */
@@ -63,6 +70,10 @@ uint64_t model_msr(uint32_t number);
 /* What RDMSR and WRMSR do. */
 uint64_t model_rdmsr(uint32_t number);
 void model_wrmsr(uint32_t number, uint64_t value);
+
+/* What XSAVE does, and XRSTOR: false when it faults. */
+void model_xsave(void *area);
+bool model_xrstor(const void *area);
 
 /* Is this in what was logged? */
 bool model_logged(const char *text);

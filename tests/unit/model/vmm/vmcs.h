@@ -18,6 +18,9 @@
 uint64_t vmcs_read(enum vmcs_field field);
 void vmcs_write_checked(enum vmcs_field field, uint64_t value, const char *caller);
 
+/* False: the processor has no such field. */
+bool vmcs_read_optional(enum vmcs_field field, uint64_t *value);
+
 static inline uint32_t vmcs_read32(enum vmcs_field field)
 {
 	return (uint32_t)vmcs_read(field);
@@ -33,6 +36,10 @@ static inline void vmcs_clear_bits(enum vmcs_field field, uint64_t bits)
 	vmcs_write(field, vmcs_read(field) & ~bits);
 }
 
+void vmcs_dump(void);
 const char *vmcs_check(void);
+const char *vmcs_instruction_error_name(uint64_t error);
+void vmcs_write_failed(enum vmcs_field field, uint64_t value, const char *caller)
+	__attribute__((noreturn));
 
 #endif

@@ -60,29 +60,39 @@ static inline bool invept(uint64_t type __attribute__((unused)),
 	return true;
 }
 
-static inline uint64_t read_cr2(void)
+static inline uint64_t xgetbv(uint32_t xcr __attribute__((unused)))
 {
-	return model.cr2;
+	return model.xcr0;
 }
 
-static inline void write_cr2(uint64_t value)
+static inline void xsave(void *area)
 {
-	model.cr2 = value;
+	model_xsave(area);
 }
 
-static inline uint64_t read_cr4(void)
+static inline bool xrstor_safe(const void *area)
 {
-	return model.cr4;
+	return model_xrstor(area);
 }
 
-static inline uint64_t read_dr6(void)
-{
-	return model.dr6;
-}
+#define DEFINE_REGISTER_ACCESS(reg, where)             \
+	static inline uint64_t read_##reg(void)        \
+	{                                              \
+		return model.where;                    \
+	}                                              \
+	static inline void write_##reg(uint64_t value) \
+	{                                              \
+		model.where = value;                   \
+	}
 
-static inline void write_dr6(uint64_t value)
-{
-	model.dr6 = value;
-}
+DEFINE_REGISTER_ACCESS(cr2, cr2)
+DEFINE_REGISTER_ACCESS(cr4, cr4)
+DEFINE_REGISTER_ACCESS(dr0, dr[0])
+DEFINE_REGISTER_ACCESS(dr1, dr[1])
+DEFINE_REGISTER_ACCESS(dr2, dr[2])
+DEFINE_REGISTER_ACCESS(dr3, dr[3])
+DEFINE_REGISTER_ACCESS(dr6, dr6)
+
+#undef DEFINE_REGISTER_ACCESS
 
 #endif
