@@ -7,7 +7,8 @@ struct return_landed return_landed;
 /* The top of the pages: a handler's stack grows down below the frame. */
 static struct fred_frame *place(struct fred_frame content)
 {
-	struct fred_frame *const frame = (struct fred_frame *)(uintptr_t)test_pages[TEST_PAGES] - 1;
+	struct fred_frame *const frame =
+		(struct fred_frame *)((uintptr_t)test_pages + sizeof(test_pages)) - 1;
 
 	return_landed = (struct return_landed){ 0 };
 	*frame = content;

@@ -53,7 +53,7 @@ void return_leave(struct fred_stack *stack);
 	N(3), N(5), N(15), N(17), N(22), N(23), N(24), N(25), N(26), N(27), N(28), N(29), N(30), \
 		N(31), BITS_32_63(N)
 
-/* Bits of RFLAGS that only returns and POPF change. */
+/* RFLAGS: the status flags, and what else a return may set. */
 #define RFLAGS_PF     (1ULL << 2)
 #define RFLAGS_AF     (1ULL << 4)
 #define RFLAGS_ZF     (1ULL << 6)
@@ -67,6 +67,6 @@ void return_leave(struct fred_stack *stack);
 #define RFLAGS_VIP    (1ULL << 20)
 #define RFLAGS_ID     (1ULL << 21)
 
-#define EVENT_DATA_BS (1ULL << 14)
+#define EVENT_DATA_BS (1ULL << 14) /* #DB: a single step */
 
 #endif

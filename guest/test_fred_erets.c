@@ -305,6 +305,8 @@ static void null_ss(uint64_t frame_ss)
 	fred_end();
 	check_equal("returns", return_landed.count, frame_ss == 0);
 	check_fred_caught(frame_ss != 0);
+	if (fred.count != 0)
+		check_equal("vector", FRED_SS_VECTOR(fred.events[0].stack.frame.ss), VECTOR_GP);
 }
 
 #define CS_BIT(n)                                 \

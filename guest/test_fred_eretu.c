@@ -264,7 +264,7 @@ static void other_star(uint64_t compat)
 	try_wrmsr(MSR_IA32_STAR, star);
 }
 
-/* A null selector in IA32_STAR[63:48], RPL 0: no frame of ring 3 is flat, the GDT is read. */
+/* A selector with RPL 0 in IA32_STAR[63:48]: no frame of ring 3 is flat, the GDT is read. */
 static void star_without_rpl(uint64_t descriptors)
 {
 	struct fred_frame *const frame = return_frame_ring3();

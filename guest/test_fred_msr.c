@@ -71,6 +71,7 @@ static void expect_refused(uint32_t msr, uint64_t value)
 	    catcher.events[0].frame.error_code != 0)
 		check_equal("value whose writing does not raise #GP(0)", value, 0);
 	check_equal("value after #GP", try_rdmsr(msr), old);
+	write_msr(msr, old);
 }
 
 static void reserved_bits(uint64_t msr)
@@ -205,7 +206,7 @@ static void token_bit(uint64_t msr)
 	expect_accepted((uint32_t)msr, old);
 }
 
-/* Shadow-stack MSRs are there without shadow stacks, too: FR-17. */
+/* The MSRs of shadow stacks are there without shadow stacks as well. */
 #define ANY_VALUE_TESTS(name, msr)                                \
 	{ name "_bits_read_back", bits_read_back, msr },          \
 		{ name "_survives_cr4_fred", survives_cr4, msr }, \

@@ -17,7 +17,8 @@
 	{                                                                                         \
 		asm volatile(TRY("leaq 1f(%%rip), %0\n\tmovq %%rsp, %1\n\t" before "\n1:\t" text) \
 			     : "=&b"(*at), "=&d"(*rsp)                                            \
-			     : "a"(SELECTOR_KERNEL_DATA), "c"(UNMAPPED_ADDRESS)                   \
+			     : "a"(SELECTOR_KERNEL_DATA),                                         \
+			       "c"(UNMAPPED_ADDRESS), [flag_if] "i"(RFLAGS_IF)                    \
 			     : "r11", "memory", "cc");                                            \
 	}
 
@@ -31,7 +32,7 @@ AFTER(sti_sysenter, "sti", "sysenter")
 AFTER(sti_nop_ud2, "sti\n\tnop", "ud2")
 AFTER(sti_sti_ud2, "sti\n\tnop\n\tsti", "ud2")
 AFTER(sti_cli_ud2, "sti\n\tcli", "ud2")
-AFTER(popf_ud2, "pushfq\n\torq $0x200, (%%rsp)\n\tpopfq", "ud2")
+AFTER(popf_ud2, "pushfq\n\torq %[flag_if], (%%rsp)\n\tpopfq", "ud2")
 AFTER(mov_ss_int_n, "movl %%eax, %%ss", "int $0x80")
 AFTER(mov_ss_ud2, "movl %%eax, %%ss", "ud2")
 AFTER(mov_ss_ud2_if, "sti\n\tnop\n\tmovl %%eax, %%ss", "ud2")
