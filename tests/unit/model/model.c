@@ -426,7 +426,7 @@ void panic(const char *reason, const char *format __attribute__((unused)), ...)
 
 void log_line(enum log_level level __attribute__((unused)), const char *format, ...)
 {
-	char line[256];
+	char line[512];
 	va_list arguments;
 	int length;
 
