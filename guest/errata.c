@@ -21,6 +21,10 @@ static const struct {
 	{ "fred-step.ring?_int1", "FR-12" },
 	{ "fred-nested.ring?_int*", "FR-7" }, /* INT n, INT3, INT1 and interrupts */
 	{ "fred-nested.ring?_sys*", "FR-7" },
+	{ "fredvm-nested.ring?_int*", "FR-7" },
+	{ "fredvm-nested.ring?_sys*", "FR-7" },
+	{ "fredvm-delivery.*_db_gd*", "FR-12" },
+	{ "fredvm-snapshot.*_db_gd*", "FR-12" },
 	{ "fred-msr.config_*canonical*", "FR-20" },
 	{ "fred-msr.config_by_wrmsrns", "FR-20" },
 	{ "fred-msr.ssp*", "FR-17" },

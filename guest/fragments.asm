@@ -266,6 +266,20 @@ fragment raise_injected
 	mov rbx, r8
 	ret
 
+; RDI: RBX, RCX, RDX and RSI of HYPERCALL_INJECT; ring 0 only. Behind it is room for the instruction
+; that a software event claims to be.
+fragment raise_any
+	mov rbx, [rdi]
+	mov rcx, [rdi + 8]
+	mov rdx, [rdi + 16]
+	mov rsi, [rdi + 24]
+	mov eax, HYPERCALL_INJECT
+	vmcall
+.saved:
+	times 15 nop
+.next:
+	ret
+
 fragment raise_vmcall
 .saved:
 	vmcall

@@ -2,17 +2,21 @@
 /* Owns the table of events, and the state of the machine that some of them need. */
 #include "guest/fred_events.h"
 
+#include "guest/segments.h"
 #include "guest/suite.h"
 
-#define INT_LENGTH   2
-#define ONE_BYTE     1
-#define SELECTOR_RPL 3U
-#define MISALIGNED   1
-#define WAIT_TURNS   8
+#define INT_LENGTH	2
+#define ONE_BYTE	1
+#define SELECTOR_RPL	3U
+#define SELECTOR_ABSENT (SELECTOR_TEST_1 | SELECTOR_RPL)
+#define SELECTOR_NONE	(0x1000U | SELECTOR_RPL) /* behind the end of the GDT */
+#define MISALIGNED	1
+#define WAIT_TURNS	8
 
 /* What some events need, as set_state() makes it. */
 enum state {
 	STATE_NONE,
+	STATE_ABSENT,	  /* a descriptor that is not present */
 	STATE_TS,	  /* CR0.TS */
 	STATE_AM,	  /* CR0.AM */
 	STATE_SSE,	  /* CR4.OSFXSR, CR4.OSXMMEXCPT */
@@ -55,7 +59,8 @@ static const struct fred_event_case cases[] = {
 	[FRED_EVENT_DE] = { EXCEPTION(raise_de, VECTOR_DE) },
 	[FRED_EVENT_UD] = { EXCEPTION(raise_ud2, VECTOR_UD) },
 	[FRED_EVENT_NM] = { EXCEPTION(raise_nm, VECTOR_NM), .state = STATE_TS },
-	[FRED_EVENT_NP] = { EXCEPTION(raise_load_es, VECTOR_NP), .argument = SELECTOR_ABSENT,
+	[FRED_EVENT_NP] = { EXCEPTION(raise_load_es, VECTOR_NP), .state = STATE_ABSENT,
+			    .argument = SELECTOR_ABSENT,
 			    .error_code = SELECTOR_ABSENT & ~SELECTOR_RPL },
 	[FRED_EVENT_SS] = { EXCEPTION(raise_ss, VECTOR_SS), .argument = NON_CANONICAL },
 	[FRED_EVENT_GP] = { EXCEPTION(raise_read, VECTOR_GP), .argument = NON_CANONICAL },
@@ -114,6 +119,10 @@ static const char *set_state(const struct fred_event_case *c)
 	switch ((enum state)c->state) {
 	case STATE_NONE:
 		break;
+	case STATE_ABSENT:
+		segments_open();
+		segment_set(SELECTOR_ABSENT, DESCRIPTOR(ACCESS_DPL(3) | ACCESS_DATA, 0, 0, 0));
+		break;
 	case STATE_TS:
 		write_cr0(read_cr0() | CR0_TS);
 		break;
@@ -145,6 +154,9 @@ static const char *set_state(const struct fred_event_case *c)
 static void clear_state(const struct fred_event_case *c)
 {
 	switch ((enum state)c->state) {
+	case STATE_ABSENT:
+		segments_close();
+		break;
 	case STATE_TS:
 	case STATE_AM:
 		write_cr0(read_cr0() & ~(CR0_TS | CR0_AM));

@@ -14,11 +14,10 @@
 #define POOL_PAGES  40
 #define STACK_PAGES 4
 
-#define DESCRIPTOR_CODE	   0x00209b0000000000ULL /* 64-bit, present, accessed */
-#define DESCRIPTOR_DATA	   0x0000930000000000ULL
-#define DESCRIPTOR_TSS	   0x0000890000000000ULL
-#define DESCRIPTOR_DPL3	   0x0000600000000000ULL
-#define DESCRIPTOR_PRESENT 0x0000800000000000ULL
+#define DESCRIPTOR_CODE 0x00209b0000000000ULL /* 64-bit, present, accessed */
+#define DESCRIPTOR_DATA 0x0000930000000000ULL
+#define DESCRIPTOR_TSS	0x0000890000000000ULL
+#define DESCRIPTOR_DPL3 0x0000600000000000ULL
 
 #define GATE_INTERRUPT 0x8eU
 #define GATE_DPL3      0x60U
@@ -201,7 +200,7 @@ static void segments_init(void)
 	uint64_t *const gdt = (uint64_t *)gdt_page;
 	struct tss *const tss = (struct tss *)tss_page;
 	const uint64_t base = (uintptr_t)tss;
-	const struct table_pointer gdt_pointer = { SELECTOR_ABSENT | 7, (uintptr_t)gdt_page };
+	const struct table_pointer gdt_pointer = { SELECTOR_TSS + 15, (uintptr_t)gdt_page };
 	const struct table_pointer idt_pointer = { PAGE_SIZE - 1, (uintptr_t)idt_page };
 
 	tss->rsp[0] = (uintptr_t)stack_top_page(IST_NONE) + PAGE_SIZE;
@@ -215,7 +214,6 @@ static void segments_init(void)
 	gdt[SELECTOR_TSS / 8] = DESCRIPTOR_TSS | (sizeof(*tss) - 1) | (base & 0xffffff) << 16 |
 				(base >> 24 & 0xff) << 56;
 	gdt[SELECTOR_TSS / 8 + 1] = base >> 32;
-	gdt[SELECTOR_ABSENT / 8] = (DESCRIPTOR_DATA | DESCRIPTOR_DPL3) & ~DESCRIPTOR_PRESENT;
 	tables_load(&gdt_pointer, &idt_pointer);
 	try_wrmsr(MSR_IA32_STAR,
 		  (uint64_t)(SELECTOR_USER_BASE | 3) << 48 | (uint64_t)SELECTOR_KERNEL_CODE << 32);

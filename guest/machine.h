@@ -23,8 +23,6 @@
 #define SELECTOR_USER_DATA   0x23U
 #define SELECTOR_USER_CODE   0x2bU
 #define SELECTOR_TSS	     0x30U
-#define SELECTOR_ABSENT	     0x43U  /* data for ring 3, not present */
-#define SELECTOR_NONE	     0xfe3U /* behind the end of the GDT */
 
 /* Vectors of no other meaning. Ring 3 may raise these two itself. */
 #define VECTOR_SOFTWARE	  0x80
@@ -125,6 +123,7 @@ FRAGMENT_LABELS(raise_ud2);
 FRAGMENT_LABELS(raise_read);
 FRAGMENT_LABELS(raise_step);
 FRAGMENT_LABELS(raise_injected);
+FRAGMENT_LABELS(raise_any);
 FRAGMENT_LABELS(raise_vmcall);
 FRAGMENT_LABELS(raise_vmread);
 FRAGMENT_LABELS(raise_rdmsr);

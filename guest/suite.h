@@ -41,35 +41,40 @@ struct chapter {
 #define FRED_CHAPTER(name, tests)    CHAPTER_NEEDING(NEEDS_FRED, name, tests)
 #define FRED_VM_CHAPTER(name, tests) CHAPTER_NEEDING(NEEDS_FRED | NEEDS_VMM, name, tests)
 
-/* The chapters as they run: test_NAME.c has chapter_NAME. */
-#define CHAPTERS(X)     \
-	X(cpuid)        \
-	X(cr)           \
-	X(msr)          \
-	X(vmx)          \
-	X(event)        \
-	X(delivery)     \
-	X(nmi)          \
-	X(ept)          \
-	X(timer)        \
-	X(step)         \
-	X(misc)         \
-	X(io)           \
-	X(fred_event)   \
-	X(fred_level)   \
-	X(fred_nested)  \
-	X(fred_step)    \
-	X(fred_nmi)     \
-	X(fred_msr)     \
-	X(fred_cr4)     \
-	X(fred_lkgs)    \
-	X(fred_ud)      \
-	X(fred_erets)   \
-	X(fred_eretu)   \
-	X(fred_far)     \
-	X(fred_entry32) \
-	X(fred_shadow)  \
-	X(fred_cet)
+/* The chapters as they run; test_NAME.c has chapter_NAME, and sometimes one more. */
+#define CHAPTERS(X)         \
+	X(cpuid)            \
+	X(cr)               \
+	X(msr)              \
+	X(vmx)              \
+	X(event)            \
+	X(delivery)         \
+	X(nmi)              \
+	X(ept)              \
+	X(timer)            \
+	X(step)             \
+	X(misc)             \
+	X(io)               \
+	X(fred_event)       \
+	X(fred_level)       \
+	X(fred_nested)      \
+	X(fred_step)        \
+	X(fred_nmi)         \
+	X(fred_msr)         \
+	X(fred_cr4)         \
+	X(fred_lkgs)        \
+	X(fred_ud)          \
+	X(fred_erets)       \
+	X(fred_eretu)       \
+	X(fred_far)         \
+	X(fred_entry32)     \
+	X(fred_shadow)      \
+	X(fred_cet)         \
+	X(fredvm_delivery)  \
+	X(fredvm_nested)    \
+	X(fredvm_snapshot)  \
+	X(fredvm_intercept) \
+	X(fredvm_inject)
 
 #define CHAPTER_DECLARE(name) extern const struct chapter chapter_##name;
 CHAPTERS(CHAPTER_DECLARE)

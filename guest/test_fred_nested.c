@@ -48,8 +48,11 @@ static void step_no_more(struct fred_stack *stack)
  * Cause the event with its stack absent. Fills in what the one event that comes of it tells about
  * the interrupted code; false when the test is skipped.
  */
-static bool raise(enum fred_event_id id, unsigned int ring, struct fred_expected *expected)
+static bool raise(uint64_t argument, struct fred_expected *expected)
 {
+	const enum fred_event_id id = FRED_CASE_EVENT(argument);
+	const uint8_t ring = FRED_CASE_RING(argument);
+
 	struct fred_setup setup = { .stklvls = stklvls(),
 				    .interrupt_level = EVENT_LEVEL,
 				    .hook = step_no_more,
@@ -63,10 +66,10 @@ static bool raise(enum fred_event_id id, unsigned int ring, struct fred_expected
 	if (fred_event_case(id)->type == EVENT_EXTERNAL_INTERRUPT)
 		interrupt_acknowledge(); /* its handler has never run */
 	fred_end();
-	event = fred_event_expected(id, (uint8_t)ring);
+	event = fred_event_expected(id, ring);
 	*expected = (struct fred_expected){
 		.type = EVENT_HARDWARE_EXCEPTION,
-		.ring = (uint8_t)ring,
+		.ring = ring,
 		/* The instruction of a software event is not over. */
 		.rip = event.rip - event.length,
 		.rsp = event.rsp,
@@ -78,11 +81,9 @@ static bool raise(enum fred_event_id id, unsigned int ring, struct fred_expected
 
 static void nested_page_fault(uint64_t argument)
 {
-	const enum fred_event_id id = FRED_CASE_EVENT(argument);
-	const unsigned int ring = FRED_CASE_RING(argument);
 	struct fred_expected expected;
 
-	if (!raise(id, ring, &expected))
+	if (!raise(argument, &expected))
 		return;
 	expected.vector = VECTOR_PF;
 	expected.nested = true;
@@ -92,7 +93,7 @@ static void nested_page_fault(uint64_t argument)
 	expected.event_data = fred.events[0].cr2;
 	check_fred_frame(0, &expected);
 	check_equal("page of the fault", fred.events[0].cr2 & ~PAGE_MASK,
-		    (uintptr_t)stack_of(id, ring));
+		    (uintptr_t)stack_of(FRED_CASE_EVENT(argument), FRED_CASE_RING(argument)));
 }
 
 /* #DF is never nested, and has its level of STKLVLS even from ring 3. */
@@ -107,7 +108,7 @@ static void double_fault(uint64_t argument)
 {
 	struct fred_expected expected;
 
-	if (raise(FRED_CASE_EVENT(argument), FRED_CASE_RING(argument), &expected))
+	if (raise(argument, &expected))
 		check_double_fault(&expected);
 }
 
@@ -128,6 +129,22 @@ static void double_fault_non_canonical(uint64_t argument)
 	expected.event_data = 0;
 	check_fred_caught(1);
 	check_double_fault(&expected);
+}
+
+/* The VMM takes the stack of the nested #PF away, or that of the #DF: an exit in its delivery. */
+static void unmap_handler(uint64_t argument)
+{
+	const uint64_t violations = exits(EXIT_REASON_EPT_VIOLATION);
+	const bool is_pf = fred_event_case(FRED_CASE_EVENT(argument))->vector == VECTOR_PF;
+
+	ept_unmap(fred_stack_page(is_pf ? DF_LEVEL : PF_LEVEL));
+	if (FRED_CASE_LEVEL(argument) &&
+	    hypercall(HYPERCALL_SNAPSHOT, 0, 0, 0, 0) != HYPERCALL_OK) {
+		test_skip("the VMM cannot restore a vcpu here");
+		return;
+	}
+	(is_pf ? double_fault : nested_page_fault)(argument);
+	check_equal("EPT violations", exits(EXIT_REASON_EPT_VIOLATION) - violations, 1);
 }
 
 void fred_triple_fault(void)
@@ -182,3 +199,19 @@ static const struct test tests[] = {
 };
 
 const struct chapter chapter_fred_nested = FRED_CHAPTER("fred-nested", tests);
+
+#define UNMAPPED(id, name)                                                               \
+	{ "ring0_" name "_stack_unmapped", unmap_handler, FRED_CASE(0, id, 0) },         \
+		{ "ring3_" name "_stack_unmapped", unmap_handler, FRED_CASE(3, id, 0) }, \
+		{ "ring0_" name "_snapshot", unmap_handler, FRED_CASE(0, id, 1) },       \
+	{                                                                                \
+		"ring3_" name "_snapshot", unmap_handler, FRED_CASE(3, id, 1)            \
+	}
+
+static const struct test vm_tests[] = {
+	UNMAPPED(INT_80, "int_80"),   UNMAPPED(INT3, "int3"),	    UNMAPPED(INT1, "int1"),
+	UNMAPPED(SYSCALL, "syscall"), UNMAPPED(UD, "ud"),	    UNMAPPED(GP, "gp"),
+	UNMAPPED(NP, "np"),	      UNMAPPED(DB_STEP, "db_step"), UNMAPPED(READ, "double_fault"),
+};
+
+const struct chapter chapter_fredvm_nested = FRED_VM_CHAPTER("fredvm-nested", vm_tests);
