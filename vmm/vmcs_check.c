@@ -6,16 +6,22 @@
  */
 #include <stddef.h>
 
+#include "lib/fred.h"
 #include "lib/layout.h"
 #include "lib/x86/cpu.h"
+#include "lib/x86/fred.h"
 #include "lib/x86/msr.h"
 #include "vmm/machine.h"
 #include "vmm/vmcs.h"
 #include "vmm/x86.h"
 
+#define RFLAGS_IOPL	 (3ULL << 12)
+#define CET_TRACKER	 (3ULL << 10) /* SUPPRESS and WAIT_FOR_ENDBRANCH: never both */
+#define CET_RESERVED	 0x3c0ULL
 #define RFLAGS_ALWAYS_0	 0xffffffffffc08028ULL
 #define INFO_RESERVED	 0x7fffd000U
 #define INSTRUCTION_MAX	 15
+#define VECTOR_MTF	 0 /* of type 7 */
 #define ACTIVITY_LAST	 ACTIVITY_WAIT_FOR_SIPI
 #define SELECTOR_TI	 (1U << 2)
 #define SELECTOR_RPL	 3U
@@ -31,12 +37,9 @@ static bool has(enum vmcs_field controls, uint64_t bits)
 	return (vmcs_read(controls) & bits) == bits;
 }
 
-static bool is_canonical(uint64_t address)
+static bool is_linear(uint64_t address)
 {
-	/* 57 bits with LA57: then this passes a few addresses too many for 48. */
-	const int unused = read_cr4() & CR4_LA57 ? 7 : 16;
-
-	return (uint64_t)((int64_t)(address << unused) >> unused) == address;
+	return is_canonical(address, machine.linear_bits);
 }
 
 static bool is_page(enum vmcs_field field)
@@ -82,6 +85,9 @@ static const char *check_controls(void)
 	     "a VM-exit control has a value that this processor does not allow");
 	RULE(is_allowed(VMCS_ENTRY_CONTROLS, MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_TRUE_ENTRY_CTLS),
 	     "a VM-entry control has a value that this processor does not allow");
+	RULE(!has(VMCS_EXIT_CONTROLS, EXIT_SECONDARY) ||
+		     !(vmcs_read(VMCS_SECONDARY_EXIT_CONTROLS) & ~rdmsr(MSR_IA32_VMX_EXIT_CTLS2)),
+	     "a secondary VM-exit control has a value that this processor does not allow");
 	RULE(is_page(VMCS_IO_BITMAP_A) && is_page(VMCS_IO_BITMAP_B),
 	     "an I/O bitmap is not a page of physical memory");
 	RULE(is_page(VMCS_MSR_BITMAP), "the MSR bitmap is not a page of physical memory");
@@ -104,8 +110,29 @@ static const char *check_controls(void)
 
 static bool ends_hlt(unsigned int type, unsigned int vector)
 {
-	return type == EVENT_EXTERNAL_INTERRUPT || type == EVENT_NMI || type == EVENT_OTHER ||
+	return type == EVENT_EXTERNAL_INTERRUPT || type == EVENT_NMI ||
+	       (type == EVENT_OTHER && vector == VECTOR_MTF) ||
 	       (type == EVENT_HARDWARE_EXCEPTION && (vector == VECTOR_DB || vector == VECTOR_MC));
+}
+
+static bool is_software_event(unsigned int type, unsigned int vector)
+{
+	return type >= EVENT_SOFTWARE_INTERRUPT && (type != EVENT_OTHER || vector != VECTOR_MTF);
+}
+
+static const char *check_injected_type(unsigned int type, unsigned int vector)
+{
+	RULE(type != 1, "the injected event has the reserved type 1");
+	RULE(type != EVENT_NMI || vector == VECTOR_NMI, "the injected NMI has not vector 2");
+	RULE(type != EVENT_HARDWARE_EXCEPTION || vector < EXCEPTION_VECTORS,
+	     "the injected hardware exception has a vector above 31");
+	RULE(type != EVENT_OTHER || vector <= FRED_VECTOR_SYSENTER,
+	     "the injected event has type 7, and is neither MTF nor SYSCALL nor SYSENTER");
+	RULE(type != EVENT_OTHER || vector != VECTOR_MTF || machine.has_monitor_trap,
+	     "a monitor trap is injected, which this processor does not have");
+	RULE(type != EVENT_OTHER || vector == VECTOR_MTF || has(VMCS_GUEST_CR4, CR4_FRED),
+	     "SYSCALL or SYSENTER is injected, and guest CR4.FRED is 0");
+	return NULL;
 }
 
 static const char *check_injection(void)
@@ -114,13 +141,13 @@ static const char *check_injection(void)
 	const unsigned int type = INTERRUPTION_TYPE(info);
 	const unsigned int vector = INTERRUPTION_VECTOR(info);
 	const uint64_t length = vmcs_read(VMCS_ENTRY_INSTRUCTION_LENGTH);
+	const char *broken;
 
 	if (!(info & INTERRUPTION_VALID))
 		return NULL;
-	RULE(type != 1, "the injected event has the reserved type 1");
-	RULE(type != EVENT_NMI || vector == VECTOR_NMI, "the injected NMI has not vector 2");
-	RULE(type != EVENT_HARDWARE_EXCEPTION || vector < 32,
-	     "the injected hardware exception has a vector above 31");
+	broken = check_injected_type(type, vector);
+	if (broken)
+		return broken;
 	RULE(!(info & INTERRUPTION_ERROR_CODE_VALID) || type == EVENT_HARDWARE_EXCEPTION,
 	     "the injected event has an error code, but is no hardware exception");
 	RULE(!(info & INTERRUPTION_ERROR_CODE_VALID) || has(VMCS_GUEST_CR0, CR0_PE),
@@ -132,7 +159,7 @@ static const char *check_injection(void)
 					       (machine.vmx_basic & VMX_BASIC_NESTED_EXCEPTION)),
 	     "the injected event cannot be nested");
 	RULE(!(info & INFO_RESERVED), "the injected event has a reserved bit");
-	RULE(type < EVENT_SOFTWARE_INTERRUPT || type == EVENT_OTHER ||
+	RULE(!is_software_event(type, vector) ||
 		     (length <= INSTRUCTION_MAX &&
 		      (length > 0 || (machine.vmx_misc & VMX_MISC_ZERO_LENGTH))),
 	     "the injected software event's instruction has an impossible length");
@@ -151,6 +178,32 @@ static const char *check_injection(void)
 	return NULL;
 }
 
+/* SDM 3C, 27.2.2 and 27.3.1.1: FRED's MSRs have the same rules in the VMCS as with WRMSR. */
+#define FRED_RULE(side, name)                                                             \
+	RULE(fred_msr_accepts(MSR_IA32_FRED_##name, vmcs_read(VMCS_##side##_FRED_##name), \
+			      machine.linear_bits),                                       \
+	     #side "_FRED_" #name " has a value that its MSR does not take")
+#define FRED_RULES(side)                 \
+	do {                             \
+		FRED_RULE(side, CONFIG); \
+		FRED_RULE(side, RSP1);   \
+		FRED_RULE(side, RSP2);   \
+		FRED_RULE(side, RSP3);   \
+		FRED_RULE(side, SSP1);   \
+		FRED_RULE(side, SSP2);   \
+		FRED_RULE(side, SSP3);   \
+	} while (0)
+
+static const char *check_host_fred(void)
+{
+	if (has(VMCS_EXIT_CONTROLS, EXIT_SECONDARY) &&
+	    (vmcs_read(VMCS_SECONDARY_EXIT_CONTROLS) & EXIT2_LOAD_FRED))
+		FRED_RULES(HOST);
+	RULE(!has(VMCS_HOST_CR4, CR4_FRED) || has(VMCS_EXIT_CONTROLS, EXIT_HOST_64BIT),
+	     "host CR4.FRED is 1, and VM exit does not load a 64-bit host");
+	return NULL;
+}
+
 static const char *check_host(void)
 {
 	RULE(is_fixed(vmcs_read(VMCS_HOST_CR0), machine.cr0_fixed0, machine.cr0_fixed1),
@@ -161,10 +214,10 @@ static const char *check_host(void)
 	     "host CR3 is above the physical address width");
 	RULE(vmcs_read(VMCS_HOST_CS_SELECTOR) != 0 && vmcs_read(VMCS_HOST_TR_SELECTOR) != 0,
 	     "host CS or TR is a null selector");
-	RULE(is_canonical(vmcs_read(VMCS_HOST_RIP)) && is_canonical(vmcs_read(VMCS_HOST_GS_BASE)) &&
-		     is_canonical(vmcs_read(VMCS_HOST_TR_BASE)) &&
-		     is_canonical(vmcs_read(VMCS_HOST_GDTR_BASE)) &&
-		     is_canonical(vmcs_read(VMCS_HOST_IDTR_BASE)),
+	RULE(is_linear(vmcs_read(VMCS_HOST_RIP)) && is_linear(vmcs_read(VMCS_HOST_GS_BASE)) &&
+		     is_linear(vmcs_read(VMCS_HOST_TR_BASE)) &&
+		     is_linear(vmcs_read(VMCS_HOST_GDTR_BASE)) &&
+		     is_linear(vmcs_read(VMCS_HOST_IDTR_BASE)),
 	     "a host address is not canonical");
 	RULE(has(VMCS_HOST_EFER, EFER_LME | EFER_LMA), "host EFER is not that of 64-bit mode");
 	return NULL;
@@ -237,12 +290,48 @@ static const char *check_guest_segments(void)
 	RULE(!(vmcs_read(VMCS_GUEST_TR_SELECTOR) & SELECTOR_TI), "guest TR is in the LDT");
 	RULE(limit_fits_granularity(vmcs_read(VMCS_GUEST_TR_LIMIT), tr),
 	     "guest TR's limit does not fit its granularity");
-	RULE(is_canonical(vmcs_read(VMCS_GUEST_FS_BASE)) &&
-		     is_canonical(vmcs_read(VMCS_GUEST_GS_BASE)) &&
-		     is_canonical(vmcs_read(VMCS_GUEST_TR_BASE)) &&
-		     is_canonical(vmcs_read(VMCS_GUEST_GDTR_BASE)) &&
-		     is_canonical(vmcs_read(VMCS_GUEST_IDTR_BASE)),
+	RULE(is_linear(vmcs_read(VMCS_GUEST_FS_BASE)) && is_linear(vmcs_read(VMCS_GUEST_GS_BASE)) &&
+		     is_linear(vmcs_read(VMCS_GUEST_TR_BASE)) &&
+		     is_linear(vmcs_read(VMCS_GUEST_GDTR_BASE)) &&
+		     is_linear(vmcs_read(VMCS_GUEST_IDTR_BASE)),
 	     "a guest segment or descriptor table base is not canonical");
+	return NULL;
+}
+
+static const char *check_guest_fred(void)
+{
+	const uint64_t ss = vmcs_read(VMCS_GUEST_SS_ACCESS_RIGHTS);
+	const unsigned int dpl = (unsigned int)ACCESS_RIGHTS_DPL(ss);
+
+	if (has(VMCS_ENTRY_CONTROLS, ENTRY_LOAD_FRED))
+		FRED_RULES(GUEST);
+	if (!has(VMCS_GUEST_CR4, CR4_FRED))
+		return NULL;
+	RULE(has(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_GUEST),
+	     "guest CR4.FRED is 1 outside IA-32e mode");
+	RULE(dpl == 0 || dpl == 3, "guest CR4.FRED is 1 at CPL 1 or 2");
+	RULE(dpl != 0 || has(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_L),
+	     "guest CR4.FRED is 1 at CPL 0 in 32-bit code");
+	RULE(dpl != 3 || !(vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IOPL),
+	     "guest CR4.FRED is 1 at CPL 3 with an IOPL");
+	RULE(dpl != 3 || !has(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_STI),
+	     "guest CR4.FRED is 1 at CPL 3 in the shadow of STI");
+	return NULL;
+}
+
+/* SDM 3C, 27.3.1: the state of shadow stacks and branch tracking. */
+static const char *check_guest_cet(void)
+{
+	RULE(!has(VMCS_GUEST_CR4, CR4_CET) || has(VMCS_GUEST_CR0, CR0_WP),
+	     "guest CR4.CET is 1 with CR0.WP = 0");
+	if (!has(VMCS_ENTRY_CONTROLS, ENTRY_LOAD_CET))
+		return NULL;
+	RULE(is_linear(vmcs_read(VMCS_GUEST_S_CET)) && !has(VMCS_GUEST_S_CET, CET_TRACKER) &&
+		     !(vmcs_read(VMCS_GUEST_S_CET) & CET_RESERVED),
+	     "guest S_CET has a value that its MSR does not take");
+	RULE(is_linear(vmcs_read(VMCS_GUEST_SSP)) &&
+		     !(vmcs_read(VMCS_GUEST_SSP) & PL0_SSP_RESERVED),
+	     "guest SSP is not canonical or not aligned");
 	return NULL;
 }
 
@@ -258,7 +347,7 @@ static const char *check_guest_state(void)
 	RULE(!(rflags & RFLAGS_VM) || !has(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_GUEST),
 	     "guest RFLAGS.VM is 1 in IA-32e mode");
 	RULE(!has(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_L) ||
-		     is_canonical(vmcs_read(VMCS_GUEST_RIP)),
+		     is_linear(vmcs_read(VMCS_GUEST_RIP)),
 	     "guest RIP is not canonical");
 	RULE(activity <= ACTIVITY_LAST, "the guest's activity state is none");
 	RULE(activity != ACTIVITY_HLT ||
@@ -281,8 +370,11 @@ static const char *check_guest_state(void)
 const char *vmcs_check(void)
 {
 	static const char *(*const parts[])(void) = {
-		check_controls,	      check_injection,	 check_host, check_guest_control_registers,
+		check_controls,	      check_injection,
+		check_host,	      check_guest_control_registers,
 		check_guest_segments, check_guest_state,
+		check_host_fred,      check_guest_fred,
+		check_guest_cet,
 	};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {

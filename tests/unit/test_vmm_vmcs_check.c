@@ -5,6 +5,8 @@
  */
 #include "tests/unit/unit.h"
 #include "lib/x86/cpu.h"
+#include "lib/x86/fred.h"
+#include "lib/x86/msr.h"
 #include "tests/unit/model/model.h"
 #include "vmm/machine.h"
 #include "vmm/vmcs.h"
@@ -37,6 +39,9 @@ static int set_up(void **state __attribute__((unused)))
 	machine.cr4_fixed0 = CR4_VMXE;
 	machine.cr4_fixed1 = 0x1ffffffff;
 	machine.physical_mask = FAR - 1;
+	machine.linear_bits = 48;
+	machine.has_monitor_trap = true;
+	model_set_msr(MSR_IA32_VMX_EXIT_CTLS2, EXIT2_SAVE_FRED | EXIT2_LOAD_FRED);
 	model_set(VMCS_PIN_BASED_CONTROLS, PIN_NMI | PIN_VIRTUAL_NMI);
 	model_set(VMCS_PROC_BASED_CONTROLS, LOADED);
 	model_set(VMCS_SECONDARY_PROC_CONTROLS, PROC2_EPT | PROC2_UNRESTRICTED_GUEST | PROC2_VPID);
@@ -154,8 +159,168 @@ TEST(single_step_in_the_shadow_of_mov_ss)
 	assert_null(vmcs_check());
 }
 
+/* ---- FRED ---- */
+
+/* The guest has FRED on, by the VMCS, and so has the host; CPL 0 or 3. */
+static void use_fred(unsigned int cpl)
+{
+	model.has_fred = true;
+	machine.vmx_basic = VMX_BASIC_NESTED_EXCEPTION;
+	model.fields[VMCS_GUEST_CR4] |= CR4_FRED;
+	model.fields[VMCS_HOST_CR4] |= CR4_FRED;
+	model.fields[VMCS_ENTRY_CONTROLS] |= ENTRY_LOAD_FRED;
+	model_set(VMCS_EXIT_CONTROLS, EXIT_SECONDARY | EXIT_HOST_64BIT);
+	model_set(VMCS_SECONDARY_EXIT_CONTROLS, EXIT2_SAVE_FRED | EXIT2_LOAD_FRED);
+	model_set(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_CODE64 | cpl << 5);
+	model_set(VMCS_GUEST_SS_ACCESS_RIGHTS, ACCESS_RIGHTS_DATA | cpl << 5);
+}
+
+TEST(sound_fred)
+{
+	use_fred(0);
+	assert_null(vmcs_check());
+	use_fred(3);
+	assert_null(vmcs_check());
+	/* 32-bit code at CPL 3; all that only CPL 0 may have at CPL 0. */
+	model_set(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_CODE32 | 3 << 5);
+	assert_null(vmcs_check());
+	use_fred(0);
+	model_set(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED | RFLAGS_IF | 3 << 12);
+	model_set(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_STI);
+	assert_null(vmcs_check());
+}
+
+/* What FRED adds to the rules of a guest that has it on. */
+static const struct fred_damage {
+	unsigned int cpl;
+	enum vmcs_field field;
+	uint64_t value;
+	const char *words;
+} fred_damages[] = {
+	{ 1, VMCS_GUEST_RIP, 0, "CPL 1 or 2" },
+	{ 2, VMCS_GUEST_RIP, 0, "CPL 1 or 2" },
+	{ 0, VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_CODE32, "32-bit code" },
+	{ 3, VMCS_GUEST_RFLAGS, RFLAGS_RESERVED | 1 << 12, "IOPL" },
+	{ 3, VMCS_GUEST_RFLAGS, RFLAGS_RESERVED | 2 << 12, "IOPL" },
+	{ 3, VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_STI, "shadow of STI" },
+	{ 0, VMCS_EXIT_CONTROLS, EXIT_SECONDARY, "64-bit host" },
+	{ 0, VMCS_SECONDARY_EXIT_CONTROLS, 1ULL << 40, "secondary VM-exit control" },
+	{ 0, VMCS_SECONDARY_EXIT_CONTROLS, EXIT2_LOAD_FRED | 4, "secondary VM-exit control" },
+};
+
+static void expect(const char *words, const char *what)
+{
+	const char *const rule = vmcs_check();
+
+	if (!rule || !strstr(rule, words))
+		fail_msg("%s: \"%s\", not \"...%s...\"", what, rule ? rule : "", words);
+}
+
+TEST(every_damage_to_fred_has_its_words)
+{
+	for (size_t i = 0; i < COUNT_OF(fred_damages); i++) {
+		const struct fred_damage *const d = &fred_damages[i];
+
+		set_up(NULL);
+		use_fred(d->cpl);
+		model_set(d->field, d->value);
+		expect(d->words, "FRED");
+		/* Without FRED there is no such rule. */
+		if (d->field == VMCS_SECONDARY_EXIT_CONTROLS)
+			continue;
+		model.fields[VMCS_GUEST_CR4] &= ~CR4_FRED;
+		model.fields[VMCS_HOST_CR4] &= ~CR4_FRED;
+		assert_null(vmcs_check());
+	}
+}
+
+TEST(fred_needs_long_mode)
+{
+	sound_real_mode(NULL);
+	use_fred(0);
+	model_set(VMCS_GUEST_CS_ACCESS_RIGHTS, 0x9b);
+	expect("outside IA-32e mode", "real mode");
+}
+
+static const struct {
+	const char *name;
+	enum vmcs_field guest, host;
+	uint64_t reserved;
+} fred_fields[] = {
+	{ "FRED_CONFIG", VMCS_GUEST_FRED_CONFIG, VMCS_HOST_FRED_CONFIG, 0x834 },
+	{ "FRED_RSP1", VMCS_GUEST_FRED_RSP1, VMCS_HOST_FRED_RSP1, 0x3f },
+	{ "FRED_RSP2", VMCS_GUEST_FRED_RSP2, VMCS_HOST_FRED_RSP2, 0x3f },
+	{ "FRED_RSP3", VMCS_GUEST_FRED_RSP3, VMCS_HOST_FRED_RSP3, 0x3f },
+	{ "FRED_STKLVLS", VMCS_GUEST_FRED_STKLVLS, VMCS_HOST_FRED_STKLVLS, 0 },
+	{ "FRED_SSP1", VMCS_GUEST_FRED_SSP1, VMCS_HOST_FRED_SSP1, 7 },
+	{ "FRED_SSP2", VMCS_GUEST_FRED_SSP2, VMCS_HOST_FRED_SSP2, 7 },
+	{ "FRED_SSP3", VMCS_GUEST_FRED_SSP3, VMCS_HOST_FRED_SSP3, 7 },
+};
+
+/* One bit set is not canonical from bit 47 on; STKLVLS takes any value. */
+TEST(every_bit_of_freds_fields)
+{
+	for (size_t i = 0; i < 2 * COUNT_OF(fred_fields); i++) {
+		const bool host = i & 1;
+		const enum vmcs_field field =
+			host ? fred_fields[i / 2].host : fred_fields[i / 2].guest;
+
+		for (unsigned int bit = 0; bit < 64; bit++) {
+			const bool bad = field != VMCS_GUEST_FRED_STKLVLS &&
+					 field != VMCS_HOST_FRED_STKLVLS &&
+					 (fred_fields[i / 2].reserved >> bit & 1 || bit >= 47);
+
+			set_up(NULL);
+			use_fred(0);
+			model_set(field, 1ULL << bit);
+			if (bad)
+				expect(fred_fields[i / 2].name, host ? "host" : "guest");
+			else
+				assert_null(vmcs_check());
+			/* Not loaded, it may hold anything. */
+			model.fields[VMCS_ENTRY_CONTROLS] &= ~(uint64_t)ENTRY_LOAD_FRED;
+			model_set(VMCS_SECONDARY_EXIT_CONTROLS, 0);
+			assert_null(vmcs_check());
+		}
+	}
+}
+
+TEST(shadow_stacks)
+{
+	static const struct {
+		enum vmcs_field field;
+		uint64_t value;
+		const char *words;
+	} cases[] = {
+		{ VMCS_GUEST_S_CET, 3 << 10, "S_CET" },
+		{ VMCS_GUEST_S_CET, 1 << 6, "S_CET" },
+		{ VMCS_GUEST_S_CET, 1 << 9, "S_CET" },
+		{ VMCS_GUEST_S_CET, NOT_CANONICAL, "S_CET" },
+		{ VMCS_GUEST_SSP, 1, "SSP" },
+		{ VMCS_GUEST_SSP, 2, "SSP" },
+		{ VMCS_GUEST_SSP, NOT_CANONICAL, "SSP" },
+	};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		set_up(NULL);
+		model_set(cases[i].field, cases[i].value);
+		assert_null(vmcs_check());
+		model.fields[VMCS_ENTRY_CONTROLS] |= ENTRY_LOAD_CET;
+		expect(cases[i].words, "CET");
+		model_set(cases[i].field, 1 << 2);
+		assert_null(vmcs_check());
+	}
+	model.fields[VMCS_GUEST_CR4] |= CR4_CET;
+	expect("CR0.WP", "CET");
+	model.fields[VMCS_GUEST_CR0] |= CR0_WP;
+	assert_null(vmcs_check());
+}
+
+/* ---- Events ---- */
+
 static void write_event(uint32_t info, uint64_t error_code, uint64_t length)
 {
+	vmcs_write(VMCS_INJECTED_EVENT_DATA, 0);
 	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, info);
 	vmcs_write(VMCS_ENTRY_EXCEPTION_ERROR_CODE, error_code);
 	vmcs_write(VMCS_ENTRY_INSTRUCTION_LENGTH, length);
@@ -171,7 +336,7 @@ static void compare(uint32_t info)
 			 rule ? rule : "fine", model_rule ? model_rule : "fine");
 }
 
-/* All types but 7, all vectors, all flags, in every state that matters for them. */
+/* All types, all vectors, all flags, in every state that matters for them. */
 TEST(events_as_in_the_model)
 {
 	static const uint32_t flags[] = { 0,
@@ -183,15 +348,17 @@ TEST(events_as_in_the_model)
 	static const uint64_t codes[] = { 0, 0xffff, 0x10000 };
 	static const uint64_t lengths[] = { 0, 1, 15, 16 };
 
-	for (unsigned int set = 0; set < 64; set++) {
+	for (unsigned int set = 0; set < 128; set++) {
 		set_up(NULL);
 		model.has_fred = set & 1;
 		machine.vmx_basic = set & 1 ? VMX_BASIC_NESTED_EXCEPTION : 0;
+		if ((set & 0x41) == 0x41)
+			use_fred(0);
 		model_set(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED | (set & 2 ? RFLAGS_IF : 0));
 		model_set(VMCS_GUEST_INTERRUPTIBILITY, set >> 2 & 0xb);
 		if (set & 0x10)
 			model_set(VMCS_GUEST_ACTIVITY_STATE, set >> 2 & 3 ? 0 : ACTIVITY_HLT);
-		for (uint32_t type = 0; type < 7; type++)
+		for (uint32_t type = 0; type < 8; type++)
 			for (uint32_t vector = 0; vector < 64; vector++)
 				for (size_t i = 0; i < COUNT_OF(flags) * 12; i++) {
 					const uint32_t info =
@@ -202,6 +369,33 @@ TEST(events_as_in_the_model)
 					compare(info);
 				}
 	}
+}
+
+TEST(injected_events_of_type_7)
+{
+	write_event(VALID(EVENT_OTHER, FRED_VECTOR_SYSCALL), 0, 2);
+	expect("CR4.FRED is 0", "SYSCALL");
+	write_event(VALID(EVENT_OTHER, 3), 0, 2);
+	expect("neither MTF nor SYSCALL nor SYSENTER", "vector 3");
+	write_event(VALID(EVENT_OTHER, 0), 0, 0);
+	assert_null(vmcs_check());
+	machine.has_monitor_trap = false;
+	expect("monitor trap", "MTF");
+	use_fred(0);
+	write_event(VALID(EVENT_OTHER, FRED_VECTOR_SYSENTER), 0, 2);
+	assert_null(vmcs_check());
+	write_event(VALID(EVENT_OTHER, FRED_VECTOR_SYSENTER), 0, 0);
+	expect("impossible length", "SYSENTER");
+}
+
+TEST(nested_events)
+{
+	write_event(VALID(EVENT_HARDWARE_EXCEPTION, VECTOR_UD) | INTERRUPTION_NESTED, 0, 0);
+	expect("nested", "no FRED");
+	use_fred(0);
+	assert_null(vmcs_check());
+	write_event(VALID(EVENT_SOFTWARE_INTERRUPT, 0x80) | INTERRUPTION_NESTED, 0, 2);
+	expect("nested", "INT n");
 }
 
 TEST(no_error_code_in_real_mode)
@@ -223,8 +417,15 @@ int main(void)
 		RUN(sound_real_mode),
 		RUN(every_damage_has_its_words),
 		RUN(controls_that_are_not_allowed),
+		RUN(sound_fred),
+		RUN(every_damage_to_fred_has_its_words),
+		RUN(fred_needs_long_mode),
+		RUN(every_bit_of_freds_fields),
+		RUN(shadow_stacks),
 		RUN(single_step_in_the_shadow_of_mov_ss),
 		RUN(events_as_in_the_model),
+		RUN(injected_events_of_type_7),
+		RUN(nested_events),
 		RUN(no_error_code_in_real_mode),
 	};
 
