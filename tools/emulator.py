@@ -276,8 +276,9 @@ class Qemu:
 
 def run(emulator, image, machine, timeout, folder, until=END_LINE, grace=GRACE_SECONDS, echo=None):
     """Runs `image` until a line matches `until` (and `grace` more seconds have
-    passed), the emulator ends, or `timeout` seconds are over. `echo` is called
-    with the log's lines as they come. The log is left in serial.log."""
+    passed), the emulator ends, or `timeout` seconds are over. Several patterns
+    are waited for one after the other. `echo` is called with the log's lines as
+    they come. The log is left in serial.log."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -288,7 +289,8 @@ def run(emulator, image, machine, timeout, folder, until=END_LINE, grace=GRACE_S
         process = emulator.start(pathlib.Path(image).resolve(), machine, folder.resolve(), serial)
         try:
             started = time.monotonic()
-            log, timed_out = _follow(process, reader, started + timeout, until, grace, echo)
+            waiting = [until] if isinstance(until, re.Pattern) else list(until)
+            log, timed_out = _follow(process, reader, started + timeout, waiting, grace, echo)
         finally:
             _kill(process)
             os.close(reader)
@@ -297,11 +299,10 @@ def run(emulator, image, machine, timeout, folder, until=END_LINE, grace=GRACE_S
     return Result(plain(log), timed_out, time.monotonic() - started, emulator.complaints(folder))
 
 
-def _follow(process, reader, deadline, until, grace, echo):
+def _follow(process, reader, deadline, waiting, grace, echo):
     """Reads the serial line to the end of the run; returns the log, and whether
-    time ran out before the line that it waited for."""
+    time ran out before the lines that it waited for."""
     log = bytearray()
-    seen = False
     scanned = 0
     gone = False
     while time.monotonic() < deadline:
@@ -319,13 +320,15 @@ def _follow(process, reader, deadline, until, grace, echo):
             scanned = end
             if echo:
                 echo(lines)
-            if not seen and until.search(lines):
-                seen = True
-                deadline = min(deadline, time.monotonic() + grace)
+            for line in lines.splitlines():
+                if waiting and waiting[0].search(line):
+                    waiting.pop(0)
+                    if not waiting:
+                        deadline = min(deadline, time.monotonic() + grace)
     if echo and scanned < len(log):
         # The last line: an emulator that powers off may drop its end.
         echo(plain(log[scanned:]) + "\n")
-    return bytes(log), not (seen or gone)
+    return bytes(log), bool(waiting) and not gone
 
 
 def _kill(process):

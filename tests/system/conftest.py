@@ -76,13 +76,13 @@ def linux_check(log, check, may_skip=(), errata=None):
     assert found[1] == "ok", found[0]
 
 
-def _start(request, run_on, make_image, machine, timeout, grace):
+def _start(request, run_on, make_image, machine, timeout, grace, until=emulator.END_LINE):
     """Makes an image, boots it, and removes it: the log is what stays."""
     count = _boots[request.cls.__name__] = _boots.get(request.cls.__name__, 0) + 1
     folder = emulator.BUILD / "system" / f"{request.cls.__name__}-{count}"
     image = folder / "disk.img"
     make_image(image)
-    result = boot.boot(run_on, image, machine, timeout, grace=grace)
+    result = boot.boot(run_on, image, machine, timeout, grace=grace, until=until)
     image.unlink()
     return Boot(result, folder)
 
@@ -127,11 +127,12 @@ def qemu():
 def linux(request, bochs):
     """Boots Linux under Manfred: linux(cmdline="...", key=value of manfred.cfg, ...)."""
 
-    def run(machine=emulator.Machine(), timeout=300, grace=emulator.GRACE_SECONDS, **options):
+    def run(machine=emulator.Machine(), timeout=300, grace=emulator.GRACE_SECONDS,
+            until=emulator.END_LINE, **options):
         def make_image(image):
             boot.linux_image(image, **options)
 
-        return _start(request, bochs, make_image, machine, timeout, grace)
+        return _start(request, bochs, make_image, machine, timeout, grace, until)
 
     return run
 

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Linux as the guest, with the real devices."""
+import re
+
 import emulator
 import pytest
 from conftest import LINUX_CHECKS, LINUX_TEST, linux_check
 
+FIRMWARE_STARTS = re.compile("BdsDxe: starting")
 # Checks that say why they cannot run without FRED.
 NEED_FRED = ("sysenter-64", "fred-msrs")
 # The kernel, its page structures and the initramfs take this much at most.
@@ -44,8 +47,9 @@ class TestLinuxReboot:
 
     @pytest.fixture(scope="class")
     def log(self, linux):
-        # Long enough for the firmware to come up once more.
-        return linux(cmdline="manfred.end=reboot", memory="256M", grace=15)
+        # To the end, and until the firmware has come up once more.
+        until = (emulator.END_LINE, FIRMWARE_STARTS)
+        return linux(cmdline="manfred.end=reboot", memory="256M", until=until)
 
     def test_greets(self, log):
         log.find(r"^linux: hello from Linux ")
@@ -59,7 +63,7 @@ class TestLinuxReboot:
     def test_reboots(self, log):
         log.ends("ok")
         after = log.result.log.split("manfred: end ", 1)[1]
-        assert "BdsDxe: starting" in after, "the machine did not reset"
+        assert FIRMWARE_STARTS.search(after), "the machine did not reset"
 
 
 class TestLinuxInitrdTooLarge:
