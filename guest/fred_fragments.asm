@@ -42,6 +42,33 @@ fragment raise_eretu
 .next:
 	ret
 
+LONGEST_INSTRUCTION equ 15
+
+; length_NAME_N: an instruction with prefixes that mean nothing here, N bytes in all.
+%macro lengths 3 ; name, bytes, how many those are
+%assign length (%3) + 1
+%rep 3
+fragment length_%1_%[length]
+	times length - (%3) - 1 db 0x2e
+	db 0x48
+	db %2
+.saved:
+.next:
+	ret
+%if length == (%3) + 1
+%assign length (%3) + 4
+%else
+%assign length LONGEST_INSTRUCTION
+%endif
+%endrep
+%endmacro
+
+	lengths int_n, {0xcd, 0x80}, 2
+	lengths int3, {0xcc}, 1
+	lengths int1, {0xf1}, 1
+	lengths syscall, {0x0f, 0x05}, 2
+	lengths sysenter, {0x0f, 0x34}, 2
+
 ; ---- Far transfers of ring 3. They lead to INT 0x80 in return_user32 or return_user64. ----
 
 SELECTOR_USER_DATA equ 0x23

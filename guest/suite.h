@@ -70,6 +70,7 @@ struct chapter {
 	X(fred_entry32)     \
 	X(fred_shadow)      \
 	X(fred_cet)         \
+	X(fred_length)      \
 	X(fredvm_delivery)  \
 	X(fredvm_nested)    \
 	X(fredvm_snapshot)  \

@@ -21,6 +21,9 @@
 #define CP_FAR_RETURN 2U
 #define CP_ENDBRANCH  3U
 
+/* #PF error code */
+#define PF_SHADOW_STACK 0x40U
+
 #define PTE_DIRTY	 (1ULL << 6)
 #define PTE_SHADOW_STACK (PTE_PRESENT | PTE_DIRTY | PTE_NO_EXECUTE)
 
@@ -408,6 +411,41 @@ static void pl0_ssp_misaligned(uint64_t argument)
 	});
 }
 
+/* The page that #UD's shadow frame should go to has these rights: #PF within, at its own level. */
+static void push_faults(uint64_t rights)
+{
+	const uint8_t *const page = (const uint8_t *)shadow_pages[LEVEL_0 + 1];
+	uint64_t rip, rsp;
+
+	if (!has_shadow_stacks())
+		return;
+	begin(&(struct fred_setup){
+		.stklvls = FRED_STKLVL(VECTOR_UD, 1) | FRED_STKLVL(VECTOR_PF, 2),
+	});
+	fred.hook = end_with_event;
+	page_set_rights(page, rights);
+	shadow_stack_on();
+	asm volatile(TRY("movq %%rsp, %1\n\tleaq 1f(%%rip), %0\n1:\tud2")
+		     : "=&r"(rip), "=&r"(rsp)
+		     :
+		     : "r11", "memory");
+	cet_off();
+	end();
+	check_equal("page of CR2", fred.events[0].cr2 & ~PAGE_MASK, (uintptr_t)page);
+	expect_fred_event(&(struct fred_expected){
+		.type = EVENT_HARDWARE_EXCEPTION,
+		.vector = VECTOR_PF,
+		.error_code = PF_SHADOW_STACK | PF_WRITE | (rights & PTE_PRESENT ? PF_PRESENT : 0),
+		.nested = true,
+		.level = 2,
+		.rip = rip,
+		.rsp = rsp,
+		.rflags = RFLAGS_RF,
+		/* The order of the writes is the processor's own. */
+		.event_data = fred.events[0].cr2,
+	});
+}
+
 /* The user's own shadow stack: ERETU loads SSP from IA32_PL3_SSP, delivery saves it there. */
 static void user_ssp(uint64_t argument)
 {
@@ -567,6 +605,8 @@ static const struct test tests[] = {
 	{ "eretu_ssp_below_pl0_ssp_faults", eretu_mismatch, ENTRY_SIZE },
 	{ "eretu_ssp_above_pl0_ssp_faults", eretu_mismatch, 0ULL - ENTRY_SIZE },
 	{ "pl0_ssp_misaligned_faults", pl0_ssp_misaligned, 0 },
+	{ "push_on_missing_page_faults", push_faults, 0 },
+	{ "push_on_other_page_faults", push_faults, PTE_DATA },
 	{ "user_ssp_loaded_and_saved", user_ssp, 0 },
 	{ "eretu_compat_with_64_bit_ssp_faults", compat_ssp, SSP_ABOVE_4G },
 	{ "wfe_saved", wfe_saved, 0 },
