@@ -25,6 +25,7 @@ static const struct {
 	{ "fredvm-nested.ring?_sys*", "FR-7" },
 	{ "fredvm-delivery.*_db_gd*", "FR-12" },
 	{ "fredvm-snapshot.*_db_gd*", "FR-12" },
+	{ "fredvm-intercept.ring0_db_gd*", "FR-12" },
 	{ "fred-msr.config_*canonical*", "FR-20" },
 	{ "fred-msr.config_by_wrmsrns", "FR-20" },
 	{ "fred-msr.ssp*", "FR-17" },

@@ -107,7 +107,7 @@ static void fill_kept(void)
 					MSR_IA32_LSTAR, MSR_IA32_CSTAR };
 
 	for (unsigned int i = 0; i < sizeof(any) / sizeof(any[0]); i++)
-		write_msr(any[i], (PATTERN >> 16) + i * 0x1000);
+		write_msr(any[i], (PATTERN >> 16 & ~7ULL) + i * 0x1000);
 	write_dr0(PATTERN >> 16);
 	write_dr1((PATTERN >> 16) + 1);
 	write_dr2((PATTERN >> 16) + 2);

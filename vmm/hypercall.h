@@ -74,7 +74,7 @@ struct selftest_info {
 			      * this struct and the first tables: both below 1 MiB */
 	char cmdline[256];
 	char tests[64];	 /* pattern of manfred.cfg, "" for all */
-	char errata[64]; /* known deviations of the platform: identifiers with commas between */
+	char errata[128]; /* known deviations of the platform: identifiers with commas between */
 	/* Only on the bare machine; 0 in a VM, where there are hypercalls for this: */
 	unsigned int bare;	  /* 1: no hypercalls */
 	unsigned int serial_port; /* of a 16550 that is set up; 0: none */

@@ -159,6 +159,19 @@ def manfred(request, bochs):
 
 
 @pytest.fixture(scope="class")
+def fredcheck(request):
+    """Boots fredcheck.efi on an emulator: fredcheck(run_on, key=value of fredcheck.cfg, ...)."""
+
+    def run(run_on, machine=emulator.Machine(), timeout=120, **config):
+        def make_image(image):
+            boot.fredcheck_image(image, config)
+
+        return _start(request, run_on, make_image, machine, timeout, grace=0)
+
+    return run
+
+
+@pytest.fixture(scope="class")
 def loader(request, qemu):
     """The same on the machine without VMX."""
     return _manfred_runner(request, qemu, 60)
