@@ -20,13 +20,20 @@ static const char *const symptoms[ERRATUM_COUNT] = {
 	[ERRATUM_FR_14] = "WRMSRNS exits as if it had an immediate operand: handled alike",
 	[ERRATUM_FR_18] = "VM entry takes illegal FRED state: the VMM writes none",
 	[ERRATUM_FR_19] = "after a VM entry with IF=0 interrupts do not exit: they come late",
+	[ERRATUM_FR_20] = "WRMSR of IA32_FRED_CONFIG takes any address: nothing can be done",
 };
 
 static uint32_t detected;
+static unsigned int count;
 
 bool erratum_detected(enum erratum erratum)
 {
 	return detected >> erratum & 1;
+}
+
+unsigned int errata_count(void)
+{
+	return count;
 }
 
 void erratum_report(enum erratum erratum)
@@ -34,5 +41,6 @@ void erratum_report(enum erratum erratum)
 	if (erratum_detected(erratum))
 		return;
 	detected |= 1U << erratum;
+	count++;
 	log_info("erratum FR-%d: %s", (int)erratum, symptoms[erratum]);
 }

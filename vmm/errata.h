@@ -22,11 +22,14 @@ enum erratum {
 	ERRATUM_FR_14 = 14, /* WRMSRNS exits as its form with an immediate operand */
 	ERRATUM_FR_18 = 18, /* VM entry takes a FRED state that it should refuse */
 	ERRATUM_FR_19 = 19, /* after an entry with IF=0 interrupts do not exit */
+	ERRATUM_FR_20 = 20, /* IA32_FRED_CONFIG takes addresses that are not canonical */
 	ERRATUM_COUNT = 32,
 };
 
 /* The self-test has seen it. */
 bool erratum_detected(enum erratum erratum);
+
+unsigned int errata_count(void);
 
 /* Remember it and log it, once. */
 void erratum_report(enum erratum erratum);

@@ -134,8 +134,9 @@ void probe_reset(struct vcpu *vcpu, unsigned int ring, const uint8_t *code)
 		panic("fred-check", "the self-test's own FRED state is not legal");
 	wrmsr(MSR_IA32_FRED_RSP0, state.rsp[0]);
 	memset(&vcpu->regs, 0, sizeof(vcpu->regs));
-	memset(probe_memory(vcpu, PROBE_ADDRESS(PROBE_STACK)), STACK_PATTERN,
-	       (PROBE_LEVEL3 + 1 - PROBE_STACK) * PAGE_SIZE);
+	for (unsigned int page = PROBE_STACK; page <= PROBE_LEVEL3; page++)
+		memset(probe_memory(vcpu, PROBE_TOP(page) - sizeof(struct fred_frame)),
+		       STACK_PATTERN, sizeof(struct fred_frame));
 }
 
 bool probe_run(struct vcpu *vcpu)

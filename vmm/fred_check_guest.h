@@ -62,7 +62,7 @@ void *probe_memory(const struct vcpu *vcpu, uint64_t address);
 /* Its FRED MSRs after probe_reset(): stack levels PROBE_STKLVLS, a page for each. */
 struct fred_state probe_fred_state(void);
 
-/* The same state for each check: RIP at this code in ring 0 or 3, and the stacks overwritten. */
+/* The same state for each check: RIP at this code in ring 0 or 3, and no frame on any stack. */
 void probe_reset(struct vcpu *vcpu, unsigned int ring, const uint8_t *code);
 
 /* Run up to the next exit. False: there was none, the instruction error in the VMCS says why. */
