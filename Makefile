@@ -268,8 +268,9 @@ build/unit/test_%: build/unit/tests/unit/test_%.c.o build/unit/host.a
 	$(call say,LD )
 	$(Q)$(CC) $(UNIT_CFLAGS) $^ -lcmocka -o $@
 
-# tests/unit/test_vmm_NAME.c tests vmm/NAME.c; one of them together with what it puts to use.
+# tests/unit/test_vmm_NAME.c tests vmm/NAME.c; some of them together with what they put to use.
 VMM_TESTS := $(filter build/unit/test_vmm_%,$(UNIT_TESTS))
+build/unit/test_vmm_hypercall: build/model/vmm/event.c.o
 build/unit/test_vmm_snapshot: $(patsubst %,build/model/vmm/%.c.o,event fred timer)
 $(VMM_TESTS): build/unit/test_vmm_%: build/model/tests/unit/test_vmm_%.c.o build/model/vmm/%.c.o \
 		build/model/tests/unit/model/model.c.o build/unit/host.a

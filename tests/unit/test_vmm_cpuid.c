@@ -89,6 +89,24 @@ TEST(features_that_are_not_virtualized)
 	}
 }
 
+/* FRED and LKGS together, and CET's two, exactly when the guest gets them. */
+TEST(features_of_some_guests)
+{
+	const uint32_t fred = CPUID_7_1_EAX_FRED | CPUID_7_1_EAX_LKGS;
+
+	assert_int_equal(ask(7, 1).eax & fred, 0);
+	vm.fred = FRED_BACKEND_NATIVE;
+	assert_int_equal(ask(7, 1).eax & fred, fred);
+	assert_int_equal(ask(7, 0).ecx & CPUID_7_ECX_SHSTK, 0);
+	assert_int_equal(ask(7, 0).edx & CPUID_7_EDX_IBT, 0);
+	vm.shadow_stacks = true;
+	assert_true(ask(7, 0).ecx & CPUID_7_ECX_SHSTK);
+	assert_true(ask(7, 0).edx & CPUID_7_EDX_IBT);
+	vm.fred = FRED_BACKEND_NONE;
+	assert_int_equal(ask(7, 1).eax & fred, 0);
+	assert_true(ask(7, 1).eax & CPUID_7_1_EAX_WRMSRNS); /* the processor's own */
+}
+
 TEST(nothing_that_the_processor_has_not)
 {
 	answer = (struct cpuid_leaf){ 0 };
@@ -230,6 +248,18 @@ TEST(cr4_of_a_processor_with_everything)
 	assert_false(allowed & (CR4_VMXE | CR4_SMXE | CR4_CET | CR4_UINTR | CR4_FRED));
 }
 
+TEST(cr4_of_some_guests)
+{
+	const uint64_t plain = guest_cr4_allowed(&vm);
+
+	vm.fred = FRED_BACKEND_NATIVE;
+	assert_int_equal(guest_cr4_allowed(&vm), plain | CR4_FRED);
+	vm.shadow_stacks = true;
+	assert_int_equal(guest_cr4_allowed(&vm), plain | CR4_FRED | CR4_CET);
+	machine.cr4_fixed1 = 0xffffffff;
+	assert_int_equal(guest_cr4_allowed(&vm), plain | CR4_CET);
+}
+
 TEST(cr4_bits_need_their_feature)
 {
 	static const struct {
@@ -296,6 +326,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RUN(features_that_are_not_virtualized),
+		RUN(features_of_some_guests),
 		RUN(nothing_that_the_processor_has_not),
 		RUN(leaves_that_are_not_there),
 		RUN(highest_leaf),
@@ -305,6 +336,7 @@ int main(void)
 		RUN(no_supervisor_state),
 		RUN(devices_of_the_machine),
 		RUN(cr4_of_a_processor_with_everything),
+		RUN(cr4_of_some_guests),
 		RUN(cr4_bits_need_their_feature),
 		RUN(cr4_bits_that_vmx_does_not_allow),
 		RUN(the_exit_answers_in_the_registers),

@@ -5,6 +5,7 @@
  */
 #include "tests/unit/unit.h"
 #include "lib/x86/cpu.h"
+#include "lib/x86/msr.h"
 #include "tests/unit/model/model.h"
 #include "vmm/errata.h"
 #include "vmm/event.h"
@@ -520,6 +521,213 @@ TEST(interrupted_iret_blocks_nmis_again)
 	event_queue_nmi(&vcpu);
 	assert_delivers_nothing();
 	assert_int_equal(windows(), PROC_NMI_WINDOW);
+}
+
+/* ---- FRED's event data ---- */
+
+/* Without FRED in the processor there is no such field to write. */
+TEST(no_event_data_without_fred)
+{
+	event_queue(&vcpu, exception(VECTOR_PF));
+	enter();
+	assert_int_equal(model.written[VMCS_INJECTED_EVENT_DATA], 0);
+}
+
+/* A guest that has FRED but does not use it at the moment: the field is there, and means nothing.
+ */
+TEST(event_data_is_written_while_fred_is_off)
+{
+	model.has_fred = true;
+	machine.fred_method = FRED_METHOD_MSR_AREAS;
+	event_queue(&vcpu, exception(VECTOR_UD));
+	enter();
+	assert_int_equal(vmcs_read(VMCS_INJECTED_EVENT_DATA), 0);
+	assert_int_not_equal(model.written[VMCS_INJECTED_EVENT_DATA], 0);
+}
+
+static struct event earlier;
+
+static void check_after_earlier(struct event event)
+{
+	check_delivered(earlier);
+	check_delivered(event);
+	check_interrupted(earlier);
+	check_interrupted(event);
+}
+
+/* After #PF, #DB and #NM of XFD every event has its own data, which is mostly none. */
+TEST(no_stale_event_data)
+{
+	static const unsigned int vectors[] = { VECTOR_PF, VECTOR_DB, VECTOR_NM };
+
+	enable_fred();
+	for (size_t i = 0; i < COUNT_OF(vectors); i++) {
+		earlier = exception(vectors[i]);
+		for_each_event(check_after_earlier);
+	}
+}
+
+/* The event that is delivered instead has its own data, not that of the one it interrupted. */
+TEST(event_data_of_merged_events)
+{
+	struct event expected = exception(VECTOR_DF);
+
+	enable_fred();
+	expected.error_code = 0;
+	model_exit_in_delivery(EXIT_REASON_EXCEPTION_NMI,
+			       &(struct event){ .type = EVENT_HARDWARE_EXCEPTION,
+						.vector = VECTOR_PF,
+						.has_error_code = true,
+						.event_data = FAULT_ADDRESS });
+	event_complete_interrupted(&vcpu);
+	event_queue(&vcpu, event_page_fault(0, OTHER_ADDRESS));
+	assert_delivers(expected);
+}
+
+/* XFD's #NM sets the MSR as well; another #NM leaves it as it is. */
+TEST(xfd_err_is_written_for_its_exception_only)
+{
+	struct event event = exception(VECTOR_NM);
+
+	model_set_msr(MSR_IA32_XFD_ERR, 0);
+	event_queue(&vcpu, event);
+	enter();
+	assert_int_equal(model_msr(MSR_IA32_XFD_ERR), AMX_STATE);
+	model_exit(EXIT_REASON_CPUID);
+	event.event_data = 0;
+	event_queue(&vcpu, event);
+	enter();
+	assert_int_equal(model_msr(MSR_IA32_XFD_ERR), AMX_STATE);
+	assert_int_equal(model.msr_writes, 1);
+}
+
+/* The event data of #DB is its causes; what DR6 still has of an earlier one is not among them. */
+TEST(debug_event_data_is_not_sticky)
+{
+	struct event event = exception(VECTOR_DB);
+
+	enable_fred();
+	model.dr6 = DR6_RESET | 0xf;
+	event.event_data = 1ULL << 14;
+	event_queue(&vcpu, event);
+	assert_delivers(event);
+	assert_int_equal(model.dr6, DR6_RESET | 0xf | 1ULL << 14);
+}
+
+/* ---- Errata of FRED ---- */
+
+/* FR-13: the length shows in the frame of any event: it is 0 where an event has none. */
+TEST(no_stale_instruction_length)
+{
+	errata = 1U << ERRATUM_FR_13;
+	enable_fred();
+	check_delivered(software(EVENT_SOFTWARE_INTERRUPT, 0x80, 2));
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INSTRUCTION_LENGTH), 2);
+	check_delivered(exception(VECTOR_UD));
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INSTRUCTION_LENGTH), 0);
+	check_delivered(software(EVENT_SOFTWARE_INTERRUPT, 0x80, 2));
+	check_delivered(INTERRUPT(0x40));
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INSTRUCTION_LENGTH), 0);
+}
+
+/* A SYSCALL's delivery is interrupted; the processor tells of an older event. */
+static void interrupt_in_disguise(const uint8_t *at_rip)
+{
+	const struct event older = exception(VECTOR_PF);
+
+	code = at_rip;
+	model_exit_in_delivery(EXIT_REASON_EPT_VIOLATION, &older);
+	model_set(VMCS_EXIT_INSTRUCTION_LENGTH, 2);
+	event_complete_interrupted(&vcpu);
+}
+
+TEST(interrupted_syscall_repeats_itself)
+{
+	static const uint8_t syscall[] = { 0x0f, 0x05 }, sysenter[] = { 0x0f, 0x34 };
+
+	errata = 1U << ERRATUM_FR_6;
+	enable_fred();
+	interrupt_in_disguise(syscall);
+	assert_idle();
+	interrupt_in_disguise(sysenter);
+	assert_idle();
+}
+
+/* With any of these it is what the processor says it is. */
+TEST(what_is_no_syscall_in_disguise)
+{
+	static const uint8_t syscall[] = { 0x0f, 0x05 }, ud2[] = { 0x0f, 0x0b };
+
+	enable_fred();
+	interrupt_in_disguise(syscall); /* a processor without the erratum */
+	assert_delivers(exception(VECTOR_PF));
+	errata = 1U << ERRATUM_FR_6;
+	interrupt_in_disguise(ud2);
+	assert_delivers(exception(VECTOR_PF));
+	interrupt_in_disguise(NULL); /* no code at RIP */
+	assert_delivers(exception(VECTOR_PF));
+	code = syscall;
+	check_interrupted(software(EVENT_OTHER, 1, 2));
+	check_interrupted(software(EVENT_SOFTWARE_INTERRUPT, 0x80, 3));
+}
+
+/* ---- Events from outside ---- */
+
+static void check_injectable(struct event event)
+{
+	assert_true(event_is_injectable(&event));
+	event.type = 1;
+	assert_false(event_is_injectable(&event));
+}
+
+TEST(every_event_is_injectable)
+{
+	for_each_event(check_injectable);
+	enable_fred();
+	for_each_event(check_injectable);
+}
+
+TEST(events_that_vm_entry_refuses)
+{
+	struct event event = exception(VECTOR_UD);
+
+	event.nested = true;
+	assert_false(event_is_injectable(&event));
+	event = software(EVENT_OTHER, 1, 2);
+	assert_false(event_is_injectable(&event));
+	enable_fred();
+	assert_true(event_is_injectable(&event));
+	event.vector = 0;
+	assert_false(event_is_injectable(&event));
+	event.vector = 3;
+	assert_false(event_is_injectable(&event));
+	event = exception(VECTOR_DF);
+	event.nested = true;
+	assert_false(event_is_injectable(&event));
+	event = exception(VECTOR_GP);
+	event.has_error_code = false;
+	assert_false(event_is_injectable(&event));
+	event = exception(VECTOR_GP);
+	event.error_code = 0x10000;
+	assert_false(event_is_injectable(&event));
+	event = exception(VECTOR_UD);
+	event.has_error_code = true;
+	assert_false(event_is_injectable(&event));
+	event = exception(32);
+	assert_false(event_is_injectable(&event));
+	event = NMI;
+	event.vector = 3;
+	assert_false(event_is_injectable(&event));
+	event = NMI;
+	event.nested = true;
+	assert_false(event_is_injectable(&event));
+	event = INTERRUPT(0x40);
+	event.has_error_code = true;
+	assert_false(event_is_injectable(&event));
+	event = software(EVENT_SOFTWARE_INTERRUPT, 3, 0);
+	assert_false(event_is_injectable(&event));
+	event.instruction_length = 16;
+	assert_false(event_is_injectable(&event));
 }
 
 /* ---- A second exception while the first event was being delivered ---- */
@@ -1056,6 +1264,17 @@ int main(void)
 		RUN(nothing_stale_is_delivered),
 		RUN(nmi_blocking_at_interrupted_delivery),
 		RUN(interrupted_iret_blocks_nmis_again),
+		RUN(no_event_data_without_fred),
+		RUN(event_data_is_written_while_fred_is_off),
+		RUN(no_stale_event_data),
+		RUN(event_data_of_merged_events),
+		RUN(xfd_err_is_written_for_its_exception_only),
+		RUN(debug_event_data_is_not_sticky),
+		RUN(no_stale_instruction_length),
+		RUN(interrupted_syscall_repeats_itself),
+		RUN(what_is_no_syscall_in_disguise),
+		RUN(every_event_is_injectable),
+		RUN(events_that_vm_entry_refuses),
 		RUN(second_exception),
 		RUN(second_exception_is_nested_with_fred),
 		RUN(exception_before_nmi_before_interrupt),

@@ -66,6 +66,14 @@ static const struct allowed for_device_owners[] = {
 	{ 0x400, 0x47f, BOTH },	 { 0x6e0, 0x6e0, BOTH }, { 0x800, 0x8ff, BOTH },
 };
 
+/* With FRED, and with shadow stacks. */
+static const struct allowed for_fred[] = { { 0x1cc, 0x1d4, BOTH } };
+static const struct allowed for_cet[] = {
+	{ 0x6a0, 0x6a0, BOTH },
+	{ 0x6a2, 0x6a2, BOTH },
+	{ 0x6a4, 0x6a8, BOTH },
+};
+
 static bool is_in(const struct allowed *list, size_t count, uint32_t msr, enum access access)
 {
 	for (size_t i = 0; i < count; i++)
@@ -77,6 +85,9 @@ static bool is_in(const struct allowed *list, size_t count, uint32_t msr, enum a
 static bool is_allowed(uint32_t msr, enum access access)
 {
 	return is_in(for_all, COUNT_OF(for_all), msr, access) ||
+	       (vm.fred == FRED_BACKEND_NATIVE &&
+		is_in(for_fred, COUNT_OF(for_fred), msr, access)) ||
+	       (vm.shadow_stacks && is_in(for_cet, COUNT_OF(for_cet), msr, access)) ||
 	       (vm.devices == VM_DEVICES_PASSTHROUGH &&
 		is_in(for_device_owners, COUNT_OF(for_device_owners), msr, access));
 }
@@ -112,6 +123,20 @@ TEST(bitmap_of_a_guest_without_devices)
 TEST(bitmap_of_a_guest_with_the_machine)
 {
 	vm.devices = VM_DEVICES_PASSTHROUGH;
+	check_bitmap();
+}
+
+TEST(bitmap_of_a_guest_with_fred)
+{
+	vm.fred = FRED_BACKEND_NATIVE;
+	check_bitmap();
+}
+
+TEST(bitmap_of_a_guest_with_shadow_stacks)
+{
+	vm.shadow_stacks = true;
+	check_bitmap();
+	vm.fred = FRED_BACKEND_NATIVE;
 	check_bitmap();
 }
 
@@ -220,6 +245,54 @@ TEST(apic_base_does_not_move)
 	assert_false(write_msr(0x1b, APIC_AT | 1 << 10));
 }
 
+/* ---- IA32_PL0_SSP, which a FRED guest has without shadow stacks, too ---- */
+
+#define PL0_SSP 0x6a4U
+
+TEST(pl0_ssp_of_a_fred_guest)
+{
+	uint64_t value = UNTOUCHED;
+
+	vm.fred = FRED_BACKEND_NATIVE;
+	machine.linear_bits = 48;
+	assert_true(read_msr(PL0_SSP, &value));
+	assert_int_equal(value, 0);
+	for (unsigned int bit = 0; bit < 64; bit++) {
+		const bool accepted = bit >= 2 && bit < 47;
+
+		vcpu.pl0_ssp = UNTOUCHED;
+		assert_int_equal(write_msr(PL0_SSP, 1ULL << bit), accepted);
+		assert_int_equal(vcpu.pl0_ssp, accepted ? 1ULL << bit : UNTOUCHED);
+		assert_true(read_msr(PL0_SSP, &value));
+		assert_int_equal(value, vcpu.pl0_ssp);
+	}
+	assert_true(write_msr(PL0_SSP, ~3ULL));
+	/* The processor's own is nobody's then. */
+	assert_int_equal(model.msr_reads + model.msr_writes, 0);
+}
+
+TEST(no_pl0_ssp_without_fred)
+{
+	uint64_t value;
+
+	machine.linear_bits = 48;
+	assert_false(read_msr(PL0_SSP, &value));
+	assert_false(write_msr(PL0_SSP, 0));
+}
+
+/* A FRED guest without shadow stacks has no other MSR of CET. */
+TEST(no_cet_msrs_without_shadow_stacks)
+{
+	static const uint32_t msrs[] = { 0x6a0, 0x6a2, 0x6a5, 0x6a6, 0x6a7, 0x6a8 };
+	uint64_t value;
+
+	vm.fred = FRED_BACKEND_NATIVE;
+	for (size_t i = 0; i < COUNT_OF(msrs); i++) {
+		assert_false(read_msr(msrs[i], &value));
+		assert_false(write_msr(msrs[i], 0));
+	}
+}
+
 /* ---- IA32_EFER ---- */
 
 #define EFER 0xc0000080U
@@ -270,10 +343,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		RUN(bitmap_of_a_guest_without_devices),
 		RUN(bitmap_of_a_guest_with_the_machine),
+		RUN(bitmap_of_a_guest_with_fred),
+		RUN(bitmap_of_a_guest_with_shadow_stacks),
 		RUN(reads_that_exit),
 		RUN(writes_that_exit),
 		RUN(xss_stays_0),
 		RUN(apic_base_does_not_move),
+		RUN(pl0_ssp_of_a_fred_guest),
+		RUN(no_pl0_ssp_without_fred),
+		RUN(no_cet_msrs_without_shadow_stacks),
 		RUN(efer_bits),
 		RUN(efer_lma_follows_paging_only),
 		RUN(efer_lme_changes_without_paging_only),

@@ -413,6 +413,11 @@ void raise_gp(struct vcpu *vcpu __attribute__((unused)))
 	model.gps++;
 }
 
+void raise_ud(struct vcpu *vcpu __attribute__((unused)))
+{
+	model.uds++;
+}
+
 void skip_instruction(void)
 {
 	model.skips++;

@@ -30,7 +30,7 @@ struct model {
 	uint32_t written[MODEL_FIELDS]; /* the field was written after so many VM entries, + 1 */
 	uint32_t entries;
 	bool absent[MODEL_FIELDS]; /* the processor has no such field */
-	uint64_t cr2, cr4, dr[4], dr6, xcr0;
+	uint64_t cr2, cr4, dr[4], dr6, xcr0, tsc;
 	/* The state components, a number each for all of it. */
 	uint64_t extended[MODEL_COMPONENTS];
 	uint64_t msr;	      /* the value of every MSR that model_set_msr() does not know */
@@ -47,6 +47,7 @@ struct model {
 	bool has_fred;	    /* with it IA32_VMX_BASIC[58] */
 	unsigned int invepts;
 	unsigned int gps;   /* raise_gp() */
+	unsigned int uds;   /* raise_ud() */
 	unsigned int skips; /* skip_instruction() */
 	/* Where guest_failed() and guest_triple_fault() go; they fail the test when it is NULL. */
 	jmp_buf *end;

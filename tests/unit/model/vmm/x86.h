@@ -60,6 +60,11 @@ static inline bool invept(uint64_t type __attribute__((unused)),
 	return true;
 }
 
+static inline uint64_t rdtsc(void)
+{
+	return model.tsc;
+}
+
 static inline uint64_t xgetbv(uint32_t xcr __attribute__((unused)))
 {
 	return model.xcr0;
