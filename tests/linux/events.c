@@ -5,6 +5,7 @@
  * registers must come back.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -285,6 +286,23 @@ static bool check_kernel_address(void)
 	return faulted(SEGV_MAPERR, PF_PRESENT | PF_USER, KERNEL_ADDRESS + OFFSET, event_at);
 }
 
+/* The kernel's own fault on a program's page: one that it brings in, one that it cannot. */
+static bool check_kernel_fault(void)
+{
+	char *const fresh =
+		mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int ends[2];
+
+	if (pipe(ends) != 0 || write(ends[1], "ab", 2) != 2)
+		return FAIL("pipe: error %d", errno);
+	if (read(ends[0], fresh + OFFSET, 1) != 1 || fresh[OFFSET] != 'a')
+		return FAIL("the kernel cannot write to a new page");
+	munmap(fresh, PAGE_BYTES);
+	if (read(ends[0], fresh + OFFSET, 1) != -1 || errno != EFAULT)
+		return FAIL("expected error %d without a page, got %d", EFAULT, errno);
+	return true;
+}
+
 /* ---- Signal frames and registers ---- */
 
 void set_registers(uint64_t registers[REGISTERS])
@@ -426,6 +444,7 @@ static const struct check checks[] = {
 	{ "fault-write", check_write },
 	{ "fault-execute", check_execute },
 	{ "fault-kernel", check_kernel_address },
+	{ "fault-in-kernel", check_kernel_fault },
 	{ "signal-registers", check_signal_registers },
 	{ "signal-nested", check_signal_nested },
 	{ "signal-stack", check_signal_stack },

@@ -5,6 +5,7 @@
  * MSRs. And NMIs, which take the same way in.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
@@ -31,6 +32,8 @@
 #define LINUX_STKLVLS                                                                         \
 	(FRED_STKLVL(VECTOR_DB, 1) | FRED_STKLVL(VECTOR_NMI, 2) | FRED_STKLVL(VECTOR_MC, 2) | \
 	 FRED_STKLVL(VECTOR_DF, 3))
+
+#define NO_MSR 0x12345U
 
 /* Enough for a child to come to its pause(), and for the kernel's log to be written. */
 #define WAIT_NS 20000000L
@@ -122,6 +125,18 @@ static bool check_msrs(void)
 	       FAIL("expected levels %#lx", LINUX_STKLVLS);
 }
 
+/* The kernel survives the #GP that an MSR which does not exist raises in it, and passes it on. */
+static bool check_no_msr(void)
+{
+	uint64_t value;
+
+	if (!read_msr(MSR_IA32_APIC_BASE, &value))
+		return SKIP("no /dev/cpu/0/msr");
+	errno = 0;
+	return (!read_msr(NO_MSR, &value) && errno == EIO) ||
+	       FAIL("expected error %d, got %d", EIO, errno);
+}
+
 /* How many NMIs processor 0 has had; -1 when the kernel does not count them. */
 static long nmi_count(void)
 {
@@ -184,9 +199,7 @@ static bool check_nmi(void)
 }
 
 static const struct check checks[] = {
-	{ "syscall", check_syscall },
-	{ "entry", check_entry },
-	{ "fred-msrs", check_msrs },
-	{ "nmi", check_nmi },
+	{ "syscall", check_syscall }, { "entry", check_entry }, { "fred-msrs", check_msrs },
+	{ "no-msr", check_no_msr },   { "nmi", check_nmi },
 };
 const struct check_list proof_checks = CHECK_LIST(checks);

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -17,6 +18,8 @@
 #include "tests/linux/check.h"
 #include "tests/linux/events.h"
 
+#define DR7_WATCH    0xd0001UL /* breakpoint 0: writes of 4 bytes */
+#define DR6_CAUSES   0xf
 #define STEPS_MAX    32
 #define EXIT_STATUS  42
 #define SYSCALL_STOP (SIGTRAP | 0x80) /* with PTRACE_O_TRACESYSGOOD */
@@ -187,6 +190,43 @@ static bool check_ptrace_breakpoint(void)
 	return ends_with(child, EXIT_STATUS);
 }
 
+static volatile uint64_t watched;
+
+static void write_watched(void)
+{
+	watched = 1;
+}
+
+static bool set_debug_register(pid_t child, size_t number, uint64_t value)
+{
+	const size_t offset = offsetof(struct user, u_debugreg) + number * sizeof(value);
+
+	return ptrace(PTRACE_POKEUSER, child, (void *)offset, (void *)value) == 0 ||
+	       FAIL("DR%zu: error %d", number, errno);
+}
+
+/* A write to `watched` stops the tracee, and DR6 as the kernel keeps it says which breakpoint it
+ * was. */
+static bool check_ptrace_watchpoint(void)
+{
+	const pid_t child = start_tracee(write_watched);
+	struct user_regs_struct registers;
+	siginfo_t info = { 0 };
+	long dr6;
+
+	if (!child || !set_debug_register(child, 0, (uintptr_t)&watched) ||
+	    !set_debug_register(child, 7, DR7_WATCH) ||
+	    !go_on(PTRACE_CONT, child, SIGTRAP, &registers))
+		return false;
+	ptrace(PTRACE_GETSIGINFO, child, NULL, &info);
+	if (info.si_code != TRAP_HWBKPT)
+		return FAIL("expected code %d, got %d", TRAP_HWBKPT, info.si_code);
+	dr6 = ptrace(PTRACE_PEEKUSER, child, offsetof(struct user, u_debugreg[6]), NULL);
+	if ((dr6 & DR6_CAUSES) != 1)
+		return FAIL("DR6 is %#lx", dr6);
+	return ends_with(child, EXIT_STATUS);
+}
+
 static void ask_parent(void)
 {
 	_exit(getppid() == OTHER_PARENT ? EXIT_STATUS : 1);
@@ -219,6 +259,7 @@ static const struct check checks[] = {
 	{ "ptrace-registers", check_ptrace_registers },
 	{ "ptrace-step", check_ptrace_step },
 	{ "ptrace-breakpoint", check_ptrace_breakpoint },
+	{ "ptrace-watchpoint", check_ptrace_watchpoint },
 	{ "ptrace-syscall", check_ptrace_syscall },
 };
 const struct check_list step_checks = CHECK_LIST(checks);
