@@ -94,8 +94,11 @@ const char *suite_summary(void);
 /* The test that runs has failed: an event that it did not ask for. Goes on with the next one. */
 _Noreturn void suite_abort_test(void);
 
-/* errata.c: the deviation that makes this test fail on platforms that have it; NULL: none. */
-const char *erratum_of_test(const char *name);
+/*
+ * errata.c: the deviation, of those that the platform is known for, that makes this test fail;
+ * NULL: none.
+ */
+const char *erratum_of_test(const char *name, bool (*is_known)(const char *erratum));
 
 /* `*` stands for any text, `?` for one character. */
 bool pattern_matches(const char *pattern, const char *text);

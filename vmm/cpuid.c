@@ -132,7 +132,7 @@ static inline __attribute__((always_inline)) void adjust(const struct vm *vm, ui
 		break;
 	case 0x7:
 		if (subleaf == 0) {
-			r->eax = r->eax > 1 ? 1 : r->eax;
+			r->eax = r->eax > 1 || vm->fred != FRED_BACKEND_NONE ? 1 : r->eax;
 			r->ecx = (r->ecx & ~CPUID_7_ECX_OSPKE) |
 				 (guest_cr4 & CR4_PKE ? CPUID_7_ECX_OSPKE : 0);
 			if (!(machine.controls.proc2 & PROC2_USER_WAIT))
@@ -145,6 +145,8 @@ static inline __attribute__((always_inline)) void adjust(const struct vm *vm, ui
 			}
 		} else if (vm->fred == FRED_BACKEND_NONE) {
 			r->eax &= ~FRED_FEATURES;
+		} else if (subleaf == 1) {
+			r->eax |= FRED_FEATURES;
 		}
 		break;
 	case 0xd:
@@ -231,5 +233,8 @@ uint64_t guest_cr4_allowed(const struct vm *vm)
 		if ((r.eax & bit.eax) | (r.ebx & bit.ebx) | (r.ecx & bit.ecx))
 			allowed |= cr4_features[i].cr4;
 	}
+	/* Software FRED wants to see the guest change the bit. */
+	if (vm->fred == FRED_BACKEND_SOFT)
+		allowed &= ~CR4_FRED;
 	return allowed & machine.cr4_fixed1;
 }

@@ -18,6 +18,7 @@
 #define CR0_RESERVED_HIGH 0xffffffff00000000ULL
 #define CR8_MASK	  0xfULL
 #define CR3_PAE_MASK	  0xffffffe0ULL
+#define CR3_PCID_MASK	  0xfffULL
 #define PDPTES		  4
 #define PDPTE_PRESENT	  1ULL
 #define PDPTE_RESERVED	  0x1e6ULL /* below the physical address */
@@ -131,6 +132,48 @@ static void mov_to_cr0(struct vcpu *vcpu, uint64_t value)
 	skip_instruction();
 }
 
+/* The register as the guest reads it. */
+static uint64_t guest_cr4(const struct vcpu *vcpu)
+{
+	const uint64_t own = vcpu->guest_cr4_allowed;
+
+	return (vmcs_read(VMCS_CR4_READ_SHADOW) & ~own) | (vmcs_read(VMCS_GUEST_CR4) & own);
+}
+
+/* SDM 3A 2.5 and 4.10.1, SDM 2B "MOV": which values MOV to CR4 refuses in 64-bit mode. */
+static bool cr4_is_legal(uint64_t value, uint64_t old)
+{
+	const uint64_t set = value & ~old;
+
+	return (value & CR4_PAE) && !((value ^ old) & CR4_LA57) &&
+	       !((set & CR4_PCIDE) && (vmcs_read(VMCS_GUEST_CR3) & CR3_PCID_MASK)) &&
+	       !((set & CR4_CET) && !(vmcs_read(VMCS_GUEST_CR0) & CR0_WP));
+}
+
+/*
+ * The guest owns every bit that it may set: it has tried to set another one, which is an error, or
+ * to change FRED of software.
+ */
+static void mov_to_cr4(struct vcpu *vcpu, uint64_t value)
+{
+	const uint64_t old = guest_cr4(vcpu);
+	const bool is_64bit = vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & ACCESS_RIGHTS_L;
+
+	if (vcpu->vm->fred != FRED_BACKEND_SOFT ||
+	    ((old ^ value) & ~(vcpu->guest_cr4_allowed | CR4_FRED)) || !is_64bit ||
+	    !cr4_is_legal(value, old)) {
+		raise_gp(vcpu);
+		return;
+	}
+	skip_instruction();
+	cr_set_cr4(vcpu, value & ~CR4_FRED);
+	vmcs_write(VMCS_CR4_READ_SHADOW, value);
+	if ((old ^ value) & ~CR4_FRED)
+		invvpid(INVVPID_ALL, 0, 0);
+	if ((old ^ value) & CR4_FRED)
+		soft_fred_switch(vcpu, value & CR4_FRED);
+}
+
 static void access_cr8(struct vcpu *vcpu, uint64_t qualification)
 {
 	const unsigned int gpr = CR_ACCESS_GPR(qualification);
@@ -156,8 +199,7 @@ void handle_cr_access(struct vcpu *vcpu)
 	else if (CR_ACCESS_REGISTER(qualification) == 0 && type == CR_ACCESS_MOV_TO)
 		mov_to_cr0(vcpu, vcpu_gpr(vcpu, CR_ACCESS_GPR(qualification)));
 	else if (CR_ACCESS_REGISTER(qualification) == 4 && type == CR_ACCESS_MOV_TO)
-		/* The guest owns every bit that it may set: it has tried to set another one. */
-		raise_gp(vcpu);
+		mov_to_cr4(vcpu, vcpu_gpr(vcpu, CR_ACCESS_GPR(qualification)));
 	else
 		guest_failed(vcpu, "cr-access",
 			     "control register access with qualification 0x%llx: not expected",

@@ -115,9 +115,10 @@ enum event_merge_result event_merge(const struct event *first, const struct even
 	return MERGE_DOUBLE_FAULT;
 }
 
+/* By the processor, or by software: then the read shadow has the bit. */
 static bool guest_uses_fred(void)
 {
-	return vmcs_read(VMCS_GUEST_CR4) & CR4_FRED;
+	return (vmcs_read(VMCS_GUEST_CR4) | vmcs_read(VMCS_CR4_READ_SHADOW)) & CR4_FRED;
 }
 
 static bool is_injectable_exception(const struct event *event)
@@ -268,10 +269,24 @@ static void set_debug_registers(uint64_t causes)
 	vmcs_clear_bits(VMCS_GUEST_DEBUGCTL, DEBUGCTL_LBR | DEBUGCTL_BTF);
 }
 
-static void inject(const struct event *event)
+void event_set_registers(const struct event *event)
+{
+	if (event->vector == VECTOR_PF)
+		write_cr2(event->event_data);
+	else if (event->vector == VECTOR_NM && event->event_data != 0)
+		wrmsr(MSR_IA32_XFD_ERR, event->event_data);
+	else if (event->vector == VECTOR_DB)
+		set_debug_registers(event->event_data & EVENT_DEBUG_CAUSES);
+}
+
+static void inject(struct vcpu *vcpu, const struct event *event)
 {
 	uint32_t info = event_to_info(event);
 
+	if (vcpu->soft.on) {
+		soft_fred_deliver(vcpu, event);
+		return;
+	}
 	/* In real mode no exception has an error code, and VM entry refuses one (27.2.1.3). */
 	if (event->has_error_code && !(vmcs_read(VMCS_GUEST_CR0) & CR0_PE))
 		info &= ~INTERRUPTION_ERROR_CODE_VALID;
@@ -283,14 +298,8 @@ static void inject(const struct event *event)
 	/* For every event: VM exit does not clear it. */
 	if (machine.fred_method != FRED_METHOD_NONE)
 		vmcs_write(VMCS_INJECTED_EVENT_DATA, event->event_data);
-	if (event->type != EVENT_HARDWARE_EXCEPTION)
-		return;
-	if (event->vector == VECTOR_PF)
-		write_cr2(event->event_data);
-	else if (event->vector == VECTOR_NM && event->event_data != 0)
-		wrmsr(MSR_IA32_XFD_ERR, event->event_data);
-	else if (event->vector == VECTOR_DB)
-		set_debug_registers(event->event_data & EVENT_DEBUG_CAUSES);
+	if (event->type == EVENT_HARDWARE_EXCEPTION)
+		event_set_registers(event);
 }
 
 static bool has_pending_interrupt(const struct vcpu *vcpu)
@@ -329,7 +338,7 @@ static void inject_interrupt(struct vcpu *vcpu)
 	__atomic_and_fetch(&pending[vector / 64], ~(1ULL << vector % 64), __ATOMIC_RELAXED);
 	if (!has_pending_interrupt(vcpu))
 		vcpu_clear_work(vcpu, WORK_INTERRUPT);
-	inject(&event);
+	inject(vcpu, &event);
 }
 
 /* Ask for an exit as soon as the guest can take what waits, and for none when nothing does. */
@@ -350,7 +359,9 @@ static void set_windows(const struct vcpu *vcpu)
 void event_prepare_entry(struct vcpu *vcpu)
 {
 	const uint64_t blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
-	const bool shadow = blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS);
+	/* A trap that waits comes before interrupts, too: injection minds that by itself. */
+	const bool shadow = (blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)) ||
+			    (vcpu->soft.on && soft_fred_trap_pending());
 
 	if (vcpu->work & WORK_NMI_ARRIVED) {
 		vcpu_clear_work(vcpu, WORK_NMI_ARRIVED);
@@ -364,12 +375,12 @@ void event_prepare_entry(struct vcpu *vcpu)
 	if (vmcs_read(VMCS_ENTRY_INTERRUPTION_INFO) & INTERRUPTION_VALID) {
 		/* Called again for an NMI that came after an event had been programmed. */
 	} else if (vcpu->work & WORK_EVENT) {
-		inject(&vcpu->event);
+		inject(vcpu, &vcpu->event);
 		vcpu_clear_work(vcpu, WORK_EVENT);
 	} else if ((vcpu->work & WORK_NMI) && !shadow && !(blocking & INTERRUPTIBILITY_NMI)) {
 		const struct event nmi = { .type = EVENT_NMI, .vector = VECTOR_NMI };
 
-		inject(&nmi);
+		inject(vcpu, &nmi);
 		vcpu_clear_work(vcpu, WORK_NMI);
 	} else if (interrupt_passes_priority(vcpu) && !shadow &&
 		   (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF)) {

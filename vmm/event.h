@@ -38,6 +38,12 @@ struct event event_page_fault(uint32_t error_code, uint64_t linear_address);
 /* Does the processor push an error code for this hardware exception? */
 bool event_has_error_code(uint8_t vector);
 
+/*
+ * What an exception does to CR2, DR6, DR7, DEBUGCTL and IA32_XFD_ERR: neither its interception nor
+ * its injection does (SDM 3C, 28.1).
+ */
+void event_set_registers(const struct event *event);
+
 /* In interruption-information format. */
 uint32_t event_to_info(const struct event *event);
 

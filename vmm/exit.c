@@ -66,7 +66,8 @@ static void handle_exception_nmi(struct vcpu *vcpu)
 		event_queue_nmi(vcpu);
 		return;
 	}
-	event_complete_interrupted(vcpu);
+	if (!vcpu->soft.on)
+		event_complete_interrupted(vcpu);
 	/* With #DF the bit is undefined (SDM 3C, 28.2.3). */
 	if ((info & INTERRUPTION_NMI_UNBLOCKED) && event.vector != VECTOR_DF &&
 	    !(vcpu->work & WORK_EVENT))
@@ -83,7 +84,11 @@ static void handle_exception_nmi(struct vcpu *vcpu)
 	else if (event.vector == VECTOR_NM && machine.has_xfd &&
 		 !(vmcs_read(VMCS_GUEST_CR0) & CR0_TS))
 		event.event_data = rdmsr(MSR_IA32_XFD_ERR);
-	event_queue(vcpu, event);
+	if (vcpu->soft.on)
+		soft_fred_exception(vcpu, event);
+	else if (event.vector != VECTOR_UD || vcpu->vm->fred != FRED_BACKEND_SOFT ||
+		 !soft_fred_performs_lkgs(vcpu))
+		event_queue(vcpu, event);
 }
 
 static void handle_external_interrupt(struct vcpu *vcpu)
@@ -150,7 +155,10 @@ static void handle_invd(struct vcpu *vcpu)
 static void handle_monitor_trap(struct vcpu *vcpu)
 {
 	trace_record(&vcpu->trace);
-	timer_stepped(vcpu);
+	if (vcpu->soft.stepping)
+		soft_fred_stepped(vcpu);
+	else
+		timer_stepped(vcpu);
 }
 
 static void handle_ept_violation(struct vcpu *vcpu)
@@ -246,6 +254,8 @@ static void handle_unknown(struct vcpu *vcpu)
 	EXIT(ENTRY_MACHINE_CHECK, "machine check during entry", handle_entry_failure) \
 	EXIT(EPT_VIOLATION, "EPT violation", handle_ept_violation)                    \
 	EXIT(EPT_MISCONFIG, "EPT misconfiguration", handle_ept_misconfig)             \
+	EXIT(GDTR_IDTR, "GDTR or IDTR", handle_descriptor_table)                      \
+	EXIT(LDTR_TR, "LDTR or TR", handle_descriptor_table)                          \
 	EXIT(INVEPT, "INVEPT", raise_ud)                                              \
 	EXIT(PREEMPTION_TIMER, "preemption timer", handle_preemption_timer)           \
 	EXIT(INVVPID, "INVVPID", raise_ud)                                            \
@@ -312,13 +322,16 @@ void vcpu_entry_failed(struct vcpu *vcpu)
 		     rule ? "; first rule broken: " : "", rule ? rule : "");
 }
 
+/* SDM 3A, 18.3.1.1: a fault saves RF = 1, so that its instruction may be repeated. */
 void raise_ud(struct vcpu *vcpu)
 {
+	vmcs_set_bits(VMCS_GUEST_RFLAGS, RFLAGS_RF);
 	event_queue(vcpu, event_exception(VECTOR_UD));
 }
 
 void raise_gp(struct vcpu *vcpu)
 {
+	vmcs_set_bits(VMCS_GUEST_RFLAGS, RFLAGS_RF);
 	event_queue(vcpu, event_exception_error(VECTOR_GP, 0));
 }
 

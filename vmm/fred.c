@@ -40,7 +40,7 @@ static const struct {
 #define SWITCHED (sizeof(switched) / sizeof(switched[0]))
 
 static const char *const method_names[] = {
-	[FRED_METHOD_NONE] = "guests get none",
+	[FRED_METHOD_NONE] = "guests get it by software",
 	[FRED_METHOD_MSR_AREAS] = "MSR areas",
 	[FRED_METHOD_VMCS] = "VMCS controls",
 };
@@ -105,24 +105,33 @@ void fred_lower_method(const char *why)
 		 method_names[machine.fred_method]);
 }
 
+static enum fred_backend choose(enum fred_mode wish)
+{
+	const bool native = machine.fred_method != FRED_METHOD_NONE;
+
+	switch (wish) {
+	case FRED_OFF:
+		return FRED_BACKEND_NONE;
+	case FRED_SOFT:
+		return FRED_BACKEND_SOFT;
+	case FRED_NATIVE:
+		if (!native)
+			panic("no-fred", "fred = native: not possible on this machine, see above; "
+					 "fred = auto or soft gives the guest FRED by software");
+		return FRED_BACKEND_NATIVE;
+	default:
+		return native ? FRED_BACKEND_NATIVE : FRED_BACKEND_NONE;
+	}
+}
+
 void fred_choose(struct vm *vm)
 {
-	switch (vm->boot->config.fred) {
-	case FRED_NATIVE:
-		if (machine.fred_method == FRED_METHOD_NONE)
-			panic("no-fred", "fred = native: not possible on this machine, see above; "
-					 "fred = auto boots without");
-		break;
-	case FRED_SOFT:
-		panic("no-soft-fred", "fred = soft: this version has no software FRED yet; "
-				      "take fred = auto, native or off");
-	case FRED_OFF:
-		return;
-	case FRED_AUTO:
-		break;
-	}
-	if (machine.fred_method != FRED_METHOD_NONE)
-		vm->fred = FRED_BACKEND_NATIVE;
+	const uint32_t features = cpuid(7, 0).eax >= 1 ? cpuid(7, 1).eax : 0;
+
+	vm->fred = choose(vm->boot->config.fred);
+	/* FRED comes with LKGS, also while it is off. */
+	if (vm->fred == FRED_BACKEND_SOFT && !(features & CPUID_7_1_EAX_LKGS))
+		vm->exception_bitmap |= 1U << VECTOR_UD;
 }
 
 static void use_fields(void)
@@ -193,8 +202,15 @@ uint64_t *fred_state_of(struct fred_state *state, uint32_t msr)
 	case MSR_IA32_FRED_SSP2:
 	case MSR_IA32_FRED_SSP3:
 		return &state->ssp[1 + msr - MSR_IA32_FRED_SSP1];
-	default:
+	case MSR_IA32_FRED_RSP0:
+	case MSR_IA32_FRED_RSP1:
+	case MSR_IA32_FRED_RSP2:
+	case MSR_IA32_FRED_RSP3:
 		return &state->rsp[msr - MSR_IA32_FRED_RSP0];
+	case MSR_IA32_PL0_SSP:
+		return &state->ssp[0];
+	default:
+		return NULL;
 	}
 }
 
@@ -214,6 +230,10 @@ static void unload(struct vcpu *vcpu)
 
 void fred_read_state(struct vcpu *vcpu, struct fred_state *state)
 {
+	if (vcpu->vm->fred == FRED_BACKEND_SOFT) {
+		*state = vcpu->soft.state;
+		return;
+	}
 	for (size_t i = 0; i < SWITCHED; i++)
 		*fred_state_of(state, switched[i].msr) = read_switched(vcpu, i);
 	if (is_loaded(vcpu))
@@ -234,6 +254,10 @@ bool fred_write_state(struct vcpu *vcpu, const struct fred_state *state)
 	if (!fred_msr_accepts(MSR_IA32_FRED_RSP0, state->rsp[0], bits) ||
 	    !fred_msr_accepts(MSR_IA32_PL0_SSP, state->ssp[0], bits))
 		return false;
+	if (vcpu->vm->fred == FRED_BACKEND_SOFT) {
+		vcpu->soft.state = *state;
+		return true;
+	}
 	for (size_t i = 0; i < SWITCHED; i++)
 		write_switched(vcpu, i, *fred_state_of(&copy, switched[i].msr));
 	vcpu->fred_rsp0 = state->rsp[0];
@@ -271,15 +295,17 @@ void fred_forget(const struct vcpu *vcpu)
 
 void fred_log_use(struct vcpu *vcpu)
 {
+	const bool soft = vcpu->vm->fred == FRED_BACKEND_SOFT;
 	struct fred_state state;
+	unsigned int on;
 
-	if (vcpu->vm->fred != FRED_BACKEND_NATIVE)
+	if (vcpu->vm->fred == FRED_BACKEND_NONE)
 		return;
 	fred_read_state(vcpu, &state);
-	log_info("fred: native by %s, guest CR4.FRED=%u, IA32_FRED_CONFIG=%llx, STKLVLS=%llx",
-		 method_names[machine.fred_method],
-		 (unsigned int)(vmcs_read(VMCS_GUEST_CR4) / CR4_FRED & 1),
-		 (unsigned long long)state.config, (unsigned long long)state.stklvls);
+	on = soft ? vcpu->soft.on : vmcs_read(VMCS_GUEST_CR4) / CR4_FRED & 1;
+	log_info("fred: %s%s, guest CR4.FRED=%u, IA32_FRED_CONFIG=%llx, STKLVLS=%llx",
+		 soft ? "software" : "native by ", soft ? "" : method_names[machine.fred_method],
+		 on, (unsigned long long)state.config, (unsigned long long)state.stklvls);
 }
 
 void fred_host_enable(const uint64_t stacks[3])

@@ -14,7 +14,7 @@ struct vm;
 
 /* In the order in which they are tried, the last first. */
 enum fred_method {
-	FRED_METHOD_NONE,      /* guests see no FRED */
+	FRED_METHOD_NONE,      /* not at all: guests get FRED by software */
 	FRED_METHOD_MSR_AREAS, /* through the VM-entry and VM-exit MSR areas */
 	FRED_METHOD_VMCS,      /* through fields of the VMCS */
 };
@@ -40,7 +40,7 @@ struct fred_state {
 	uint64_t rsp[4];
 	uint64_t ssp[4]; /* [0] is IA32_PL0_SSP */
 };
-/* Where it has the value of one of IA32_FRED_*. */
+/* Where the state has this MSR; NULL when it is none of FRED's. */
 uint64_t *fred_state_of(struct fred_state *state, uint32_t msr);
 void fred_read_state(struct vcpu *vcpu, struct fred_state *state);
 /* False, and nothing is changed, when WRMSR would refuse one of the values. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* The built-in guest: a small VM with memory of its own and no devices. See vmm/hypercall.h. */
 #include "lib/elf.h"
+#include "lib/format.h"
 #include "lib/layout.h"
 #include "lib/string.h"
 #include "lib/x86/cpu.h"
@@ -74,11 +75,12 @@ struct vcpu *guest_selftest_create(struct vm *vm)
 	info->memory_size = vm->memory.size;
 	string_copy(info->cmdline, vm->boot->config.cmdline, sizeof(info->cmdline));
 	string_copy(info->tests, vm->boot->config.tests, sizeof(info->tests));
-	string_copy(info->errata, vm->boot->config.errata, sizeof(info->errata));
 	boot_gdt_write(guest_memory(vm, GDT_ADDRESS, BOOT_GDT_SIZE));
 	guest_fill_identity_tables(guest_memory(vm, TABLES_ADDRESS, STACK_TOP - TABLES_ADDRESS),
 				   TABLES_ADDRESS);
 	vcpu = vcpu_create(vm);
+	format_string(info->errata, sizeof(info->errata), "%s%s", vm->boot->config.errata,
+		      vm->fred == FRED_BACKEND_SOFT ? "," SOFT_FRED_DEVIATIONS : "");
 	vcpu_set_mode64(vcpu, &mode);
 	vcpu->regs.rdi = INFO_ADDRESS;
 	log_info("guest selftest: %llu MiB at 0x%llx, no devices",

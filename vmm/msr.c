@@ -101,14 +101,29 @@ static const struct msr_policy policies[] = {
 #define BITMAP_MSRS	 0x2000U
 #define BITMAP_HIGH_BASE 0xc0000000U
 
+/* The byte and the bit of an MSR in the half of a bitmap that is for reads or writes. */
+static uint8_t *bitmap_byte(uint8_t *bitmap, uint32_t msr)
+{
+	if (msr >= BITMAP_HIGH_BASE)
+		return bitmap + BITMAP_HIGH + (msr - BITMAP_HIGH_BASE) / 8;
+	return bitmap + msr / 8;
+}
+
+static bool is_in_bitmap(uint32_t msr)
+{
+	return msr < BITMAP_MSRS || msr - BITMAP_HIGH_BASE < BITMAP_MSRS;
+}
+
 static void allow(uint8_t *bitmap, uint32_t msr)
 {
-	if (msr >= BITMAP_HIGH_BASE) {
-		bitmap += BITMAP_HIGH;
-		msr -= BITMAP_HIGH_BASE;
-	}
-	if (msr < BITMAP_MSRS)
-		bitmap[msr / 8] &= (uint8_t) ~(1U << msr % 8);
+	if (is_in_bitmap(msr))
+		*bitmap_byte(bitmap, msr) &= (uint8_t) ~(1U << msr % 8);
+}
+
+static void forbid(uint8_t *bitmap, uint32_t msr)
+{
+	if (is_in_bitmap(msr))
+		*bitmap_byte(bitmap, msr) |= (uint8_t)(1U << msr % 8);
 }
 
 static bool is_direct(enum policy policy, const struct vm *vm)
@@ -118,6 +133,24 @@ static bool is_direct(enum policy policy, const struct vm *vm)
 	       (policy == CET && vm->shadow_stacks);
 }
 
+/* The bits that this policy allows for one of its MSRs. */
+static void apply(const struct msr_policy *policy, const struct vm *vm, uint8_t *bitmap,
+		  uint32_t msr)
+{
+	if (is_direct(policy->read, vm))
+		allow(bitmap + BITMAP_READ_LOW, msr);
+	if (is_direct(policy->write, vm))
+		allow(bitmap + BITMAP_WRITE, msr);
+}
+
+static const struct msr_policy *find(uint32_t msr)
+{
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++)
+		if (msr >= policies[i].first && msr <= policies[i].last)
+			return &policies[i];
+	return NULL;
+}
+
 void msr_bitmap_fill(const struct vm *vm, uint8_t *bitmap)
 {
 	for (size_t i = 0; i < PAGE_SIZE; i++)
@@ -125,13 +158,17 @@ void msr_bitmap_fill(const struct vm *vm, uint8_t *bitmap)
 	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
 		const struct msr_policy *const p = &policies[i];
 
-		for (uint32_t msr = p->first; msr <= p->last; msr++) {
-			if (is_direct(p->read, vm))
-				allow(bitmap + BITMAP_READ_LOW, msr);
-			if (is_direct(p->write, vm))
-				allow(bitmap + BITMAP_WRITE, msr);
-		}
+		for (uint32_t msr = p->first; msr <= p->last; msr++)
+			apply(p, vm, bitmap, msr);
 	}
+}
+
+void msr_set_exits(const struct vm *vm, uint32_t msr, bool exits)
+{
+	forbid(vm->msr_bitmap + BITMAP_READ_LOW, msr);
+	forbid(vm->msr_bitmap + BITMAP_WRITE, msr);
+	if (!exits)
+		apply(find(msr), vm, vm->msr_bitmap, msr);
 }
 
 static bool read_virtual(const struct vcpu *vcpu, uint32_t msr, uint64_t *value)
@@ -144,11 +181,14 @@ static bool read_virtual(const struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 		*value = 0;
 		return true;
 	case MSR_IA32_PL0_SSP:
+		if (vcpu->vm->fred != FRED_BACKEND_NATIVE)
+			break;
 		*value = vcpu->pl0_ssp;
-		return vcpu->vm->fred != FRED_BACKEND_NONE;
+		return true;
 	default:
-		return false;
+		break;
 	}
+	return soft_fred_rdmsr(vcpu, msr, value);
 }
 
 static bool write_apic_base(struct vcpu *vcpu, uint64_t value)
@@ -166,7 +206,7 @@ static bool write_apic_base(struct vcpu *vcpu, uint64_t value)
 }
 
 /* SDM 3A 2.2.1: LME cannot change while paging is on, and LMA follows from LME and CR0.PG only. */
-static bool write_efer(uint64_t value)
+static bool write_efer(struct vcpu *vcpu, uint64_t value)
 {
 	const uint64_t old = vmcs_read(VMCS_GUEST_EFER);
 	const uint64_t writable = EFER_SCE | EFER_LME | EFER_NXE;
@@ -175,14 +215,19 @@ static bool write_efer(uint64_t value)
 		return false;
 	if (((old ^ value) & EFER_LME) && (vmcs_read(VMCS_GUEST_CR0) & CR0_PG))
 		return false;
+	if (vcpu->soft.on) {
+		vcpu->soft.syscall_enabled = value & EFER_SCE;
+		value &= ~EFER_SCE;
+	}
 	vmcs_write(VMCS_GUEST_EFER, (value & writable) | (old & EFER_LMA));
 	return true;
 }
 
 static bool write_pl0_ssp(struct vcpu *vcpu, uint64_t value)
 {
-	if (vcpu->vm->fred == FRED_BACKEND_NONE ||
-	    !fred_msr_accepts(MSR_IA32_PL0_SSP, value, machine.linear_bits))
+	if (vcpu->vm->fred != FRED_BACKEND_NATIVE)
+		return soft_fred_wrmsr(vcpu, MSR_IA32_PL0_SSP, value);
+	if (!fred_msr_accepts(MSR_IA32_PL0_SSP, value, machine.linear_bits))
 		return false;
 	vcpu->pl0_ssp = value;
 	return true;
@@ -192,24 +237,18 @@ static bool write_virtual(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
 	switch (msr) {
 	case MSR_IA32_EFER:
-		return write_efer(value);
+		return write_efer(vcpu, value);
 	case MSR_IA32_APIC_BASE:
 		return write_apic_base(vcpu, value);
 	case MSR_IA32_XSS:
 		return value == 0;
 	case MSR_IA32_PL0_SSP:
 		return write_pl0_ssp(vcpu, value);
+	case MSR_IA32_FEATURE_CONTROL:
+		return false; /* locked */
 	default:
-		return false; /* IA32_FEATURE_CONTROL is locked */
+		return soft_fred_wrmsr(vcpu, msr, value);
 	}
-}
-
-static const struct msr_policy *find(uint32_t msr)
-{
-	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++)
-		if (msr >= policies[i].first && msr <= policies[i].last)
-			return &policies[i];
-	return NULL;
 }
 
 static void refuse(struct vcpu *vcpu, const char *instruction, uint32_t msr)

@@ -214,6 +214,11 @@ static const char *restore_debug_registers(const struct vcpu_snapshot *s)
 
 void vcpu_save(struct vcpu *vcpu, struct vcpu_snapshot *s)
 {
+	const bool soft = vcpu->soft.on;
+
+	/* The fields as the guest sees them: CR4's shadow tells that FRED is on. */
+	if (soft)
+		soft_fred_switch(vcpu, false);
 	memset(s, 0, sizeof(*s));
 	s->magic = SNAPSHOT_MAGIC;
 	s->version = SNAPSHOT_VERSION;
@@ -234,6 +239,8 @@ void vcpu_save(struct vcpu *vcpu, struct vcpu_snapshot *s)
 	save_event(vcpu, s);
 	save_extended(s);
 	fred_read_state(vcpu, &s->fred);
+	if (soft)
+		soft_fred_switch(vcpu, true);
 }
 
 const char *vcpu_restore(struct vcpu *vcpu, const struct vcpu_snapshot *s)
@@ -250,6 +257,8 @@ const char *vcpu_restore(struct vcpu *vcpu, const struct vcpu_snapshot *s)
 	vcpu->cr8 = (uint8_t)s->cr8;
 	vcpu->timer_vector = (uint8_t)s->timer_vector;
 	vcpu->steps_left = s->steps_left;
+	vcpu->soft.on = false;
+	vcpu->soft.stepping = false;
 	write_cr2(s->cr2);
 	/* The fields after the timer, which begins anew otherwise, and before FRED's checked
 	 * values.
@@ -260,6 +269,8 @@ const char *vcpu_restore(struct vcpu *vcpu, const struct vcpu_snapshot *s)
 		return wrong;
 	if (!fred_write_state(vcpu, &s->fred))
 		return "an MSR of FRED has a value that WRMSR refuses";
+	if (vcpu->vm->fred == FRED_BACKEND_SOFT && (s->cr4_shadow & CR4_FRED))
+		soft_fred_switch(vcpu, true);
 	return vmcs_check();
 }
 
@@ -331,7 +342,10 @@ static void exercise(struct vcpu *vcpu)
 
 void snapshot_prepare_entry(struct vcpu *vcpu)
 {
-	if (vmcs_read32(VMCS_IDT_VECTORING_INFO) & INTERRUPTION_VALID)
+	/* Software FRED delivers without an exit in the middle: its moment is when an event waits.
+	 */
+	if (vcpu->soft.on ? (vcpu->work & WORK_EVENT) != 0
+			  : (vmcs_read32(VMCS_IDT_VECTORING_INFO) & INTERRUPTION_VALID) != 0)
 		exercise(vcpu);
 	event_prepare_entry(vcpu);
 }

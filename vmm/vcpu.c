@@ -249,7 +249,8 @@ struct vcpu *vcpu_create(struct vm *vm)
 	struct vcpu *const vcpu = stack_alloc(STACK_PAGES, VCPU_PAGES);
 
 	fred_choose(vm);
-	vm->shadow_stacks = machine.has_cet &&
+	/* Software FRED pushes to no shadow stack. */
+	vm->shadow_stacks = machine.has_cet && vm->fred != FRED_BACKEND_SOFT &&
 			    !(vm->fred == FRED_BACKEND_NATIVE && erratum_detected(ERRATUM_FR_9));
 	vcpu->vm = vm;
 	vcpu->guest_cr4_allowed = guest_cr4_allowed(vm);

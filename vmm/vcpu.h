@@ -14,6 +14,7 @@
 #include "lib/boot_info.h"
 #include "lib/x86/vmx.h"
 #include "vmm/event.h"
+#include "vmm/soft_fred.h"
 #include "vmm/trace.h"
 
 struct trap_frame;
@@ -35,6 +36,7 @@ struct vm_memory {
 enum fred_backend {
 	FRED_BACKEND_NONE,
 	FRED_BACKEND_NATIVE, /* the processor: fred.c */
+	FRED_BACKEND_SOFT,   /* the VMM: soft_fred.c */
 };
 
 enum vm_devices {
@@ -81,6 +83,7 @@ struct vcpu {
 	uint64_t steps_left;		 /* with the monitor trap flag */
 	struct vmx_msr_entry *fred_area; /* FRED's MSRs in memory: NULL when they are in the VMCS */
 	uint64_t fred_rsp0, pl0_ssp;	 /* of fred.c: in the MSRs while they are loaded */
+	struct soft_fred soft;
 	uint64_t exits_by_reason[EXIT_REASON_COUNT];
 	struct trace trace;
 };

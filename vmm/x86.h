@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/x86/cpu.h"
+
 struct cpuid_leaf {
 	uint32_t eax, ebx, ecx, edx;
 };
@@ -131,6 +133,18 @@ DEFINE_REGISTER_ACCESS(cr8)
 DEFINE_REGISTER_ACCESS(dr6)
 
 #undef DEFINE_REGISTER_ACCESS
+
+/* RDPKRU wants CR4.PKE, which the VMM does not have. */
+static inline uint32_t read_pkru(void)
+{
+	const uint64_t cr4 = read_cr4();
+	uint32_t pkru;
+
+	write_cr4(cr4 | CR4_PKE);
+	asm volatile("rdpkru" : "=a"(pkru) : "c"(0) : "edx");
+	write_cr4(cr4);
+	return pkru;
+}
 
 static inline uint8_t inb(uint16_t port)
 {

@@ -60,6 +60,7 @@
 #define RFLAGS_IF	(1ULL << 9)
 #define RFLAGS_RF	(1ULL << 16)
 #define RFLAGS_VM	(1ULL << 17)
+#define RFLAGS_AC	(1ULL << 18)
 
 #define DR6_RESET 0xffff0ff0ULL
 #define DR7_RESET 0x400ULL

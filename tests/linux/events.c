@@ -37,7 +37,6 @@
 #define PF_USER	   0x4U
 #define PF_FETCH   0x10U
 
-#define RFLAGS_AC (1L << 18)
 
 #define SENTINEL 0x1122334455667700UL
 
@@ -60,7 +59,7 @@ void catch_event(int signal, siginfo_t *info, void *context)
 	caught.error = (unsigned int)registers[REG_ERR];
 	caught.cr2 = (uintptr_t)registers[REG_CR2];
 	caught.stack = (uintptr_t)__builtin_frame_address(0);
-	registers[REG_EFL] &= ~RFLAGS_AC;
+	registers[REG_EFL] &= ~(greg_t)RFLAGS_AC;
 	if (repair)
 		repair();
 	else if (caught.rip == event_at)

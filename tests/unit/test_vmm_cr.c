@@ -41,6 +41,13 @@ void *guest_memory(const struct vm *of, uint64_t guest_physical, uint64_t size)
 	return guest_physical == TABLE_AT && size == sizeof(pdptes) ? pdptes : NULL;
 }
 
+static int soft_fred; /* what CR4.FRED was switched to last */
+
+void soft_fred_switch(struct vcpu *of __attribute__((unused)), bool on)
+{
+	soft_fred = on;
+}
+
 static int set_up(void **state __attribute__((unused)))
 {
 	model_reset();

@@ -46,6 +46,18 @@ bool guest_read_linear(const struct vm *vm __attribute__((unused)),
 	return true;
 }
 
+/* These guests have no software FRED. */
+void soft_fred_deliver(struct vcpu *of __attribute__((unused)),
+		       const struct event *event __attribute__((unused)))
+{
+	fail();
+}
+
+bool soft_fred_trap_pending(void)
+{
+	return false;
+}
+
 static int set_up(void **state __attribute__((unused)))
 {
 	model_reset();

@@ -23,6 +23,19 @@ static struct vm vm;
 static struct vcpu vcpu;
 static uint8_t bitmap[PAGE_SIZE + 1];
 
+/* This guest has no software FRED. */
+bool soft_fred_rdmsr(const struct vcpu *of __attribute__((unused)),
+		     uint32_t msr __attribute__((unused)), uint64_t *value __attribute__((unused)))
+{
+	return false;
+}
+
+bool soft_fred_wrmsr(struct vcpu *of __attribute__((unused)), uint32_t msr __attribute__((unused)),
+		     uint64_t value __attribute__((unused)))
+{
+	return false;
+}
+
 static int set_up(void **state __attribute__((unused)))
 {
 	model_reset();

@@ -176,6 +176,23 @@ static void fill_fred(void)
 	model_set_msr(MSR_IA32_PL0_SSP, STACK(8));
 }
 
+/* These guests have no software FRED. */
+void soft_fred_deliver(struct vcpu *of __attribute__((unused)),
+		       const struct event *event __attribute__((unused)))
+{
+	fail();
+}
+
+bool soft_fred_trap_pending(void)
+{
+	return false;
+}
+
+void soft_fred_switch(struct vcpu *of __attribute__((unused)), bool on __attribute__((unused)))
+{
+	fail();
+}
+
 static int set_up(void **state __attribute__((unused)))
 {
 	model_reset();

@@ -53,6 +53,13 @@ static inline bool xsetbv_safe(uint32_t xcr, uint64_t value)
 	return true;
 }
 
+static inline bool invvpid(uint64_t type __attribute__((unused)),
+			   uint64_t vpid __attribute__((unused)),
+			   uint64_t linear_address __attribute__((unused)))
+{
+	return true;
+}
+
 static inline bool invept(uint64_t type __attribute__((unused)),
 			  uint64_t ept_pointer __attribute__((unused)))
 {
