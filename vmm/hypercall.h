@@ -73,7 +73,7 @@ struct selftest_info {
 		memory_size; /* bytes, from guest-physical 0; free but for the ELF's segments,
 			      * this struct and the first tables: both below 1 MiB */
 	char cmdline[256];
-	char tests[64];	 /* pattern of manfred.cfg, "" for all */
+	char tests[64];	  /* pattern of manfred.cfg, "" for all */
 	char errata[128]; /* known deviations of the platform: identifiers with commas between */
 	/* Only on the bare machine; 0 in a VM, where there are hypercalls for this: */
 	unsigned int bare;	  /* 1: no hypercalls */
