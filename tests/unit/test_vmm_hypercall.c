@@ -123,6 +123,18 @@ void fred_load(struct vcpu *to)
 	model.tsc += 10;
 }
 
+/* This guest has no software FRED. */
+void soft_fred_deliver(struct vcpu *of __attribute__((unused)),
+		       const struct event *event __attribute__((unused)))
+{
+	fail();
+}
+
+bool soft_fred_trap_pending(void)
+{
+	return false;
+}
+
 static int set_up(void **state __attribute__((unused)))
 {
 	model_reset();
