@@ -187,7 +187,7 @@ TEST(lower_and_lower)
 	assert_true(model_logged("not by VMCS controls: test A; MSR areas"));
 	fred_lower_method("test B");
 	assert_int_equal(machine.fred_method, FRED_METHOD_NONE);
-	assert_true(model_logged("not by MSR areas: test B; guests get none"));
+	assert_true(model_logged("not by MSR areas: test B; guests get it by software"));
 }
 
 /* ---- What the VMCS gets ---- */
