@@ -36,6 +36,7 @@
 #define WRMSR_LENGTH	   2
 #define SYSCALL_LENGTH	   2
 #define STALE_LENGTH	   5
+#define PF_ERROR_USER	   4U
 #define PF_ERROR_WRITE	   2U
 #define MSR_NOT_IN_BITMAPS 0x2000U
 #define BAD_SELECTOR	   BOOT_GDT_SIZE
@@ -68,7 +69,7 @@ static bool differs(const char *what, uint64_t seen, uint64_t right)
 	return seen != right;
 }
 
-/* Run up to an exit. False: there was none, or an entry failed, though not as expected. */
+/* Run up to an exit with just this reason. False: another one or none, which is noted. */
 static bool run_until(uint32_t expected_reason)
 {
 	uint32_t reason;
@@ -412,7 +413,7 @@ static enum verdict check_syscall_interrupted(void)
 	return interrupt_delivery(&event);
 }
 
-static enum verdict check_interrupted(void)
+static enum verdict interrupt_deliveries(unsigned int ring)
 {
 	/* clang-format off */
 	static const struct {
@@ -428,13 +429,23 @@ static enum verdict check_interrupted(void)
 	/* clang-format on */
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		/* In ring 0, where a read from an absent page has the error code 0. */
-		probe_reset(vcpu, 0, cases[i].code);
+		struct event event = cases[i].event;
+
+		if (ring == 3 && event.has_error_code)
+			event.error_code |= PF_ERROR_USER;
+		probe_reset(vcpu, ring, cases[i].code);
 		vcpu->regs.rbx = PROBE_ADDRESS(PROBE_ABSENT);
-		if (interrupt_delivery(&cases[i].event) != AS_SPECIFIED)
+		if (interrupt_delivery(&event) != AS_SPECIFIED)
 			return WRONG;
 	}
 	return AS_SPECIFIED;
+}
+
+static enum verdict check_interrupted(void)
+{
+	const enum verdict verdict = interrupt_deliveries(0);
+
+	return verdict == AS_SPECIFIED ? interrupt_deliveries(3) : verdict;
 }
 
 /* ---- Nested exceptions ---- */
@@ -785,12 +796,13 @@ static void give_back(const struct borrowed *b)
 
 void fred_check(const struct boot_info *boot)
 {
+	const enum fred_mode mode = boot->config.fred;
 	struct borrowed borrowed = { 0 };
 
-	if (boot->config.fred == FRED_OFF || machine.fred_method == FRED_METHOD_NONE)
+	if (machine.fred_method == FRED_METHOD_NONE || (mode != FRED_AUTO && mode != FRED_NATIVE))
 		return;
 	borrow(&borrowed);
-	while (machine.fred_method != FRED_METHOD_NONE && !run_checks(boot))
+	while (!run_checks(boot) && machine.fred_method != FRED_METHOD_NONE)
 		continue;
 	give_back(&borrowed);
 }

@@ -6,10 +6,10 @@
 struct boot_info;
 
 /*
- * In VMX operation, before there is a guest: see whether the processor does with FRED what the
- * architecture says. Reports the errata that it finds (errata.h), and takes a lesser FRED method
- * (fred_lower_method) where the chosen one fails. Leaves MSRs, APIC and interrupt controllers as
- * they were.
+ * In VMX operation, before there is a guest, and when one may get native FRED: see whether the
+ * processor does with FRED what the architecture says. Reports the errata that it finds (errata.h),
+ * and takes a lesser FRED method (fred_lower_method) where the chosen one fails. Leaves MSRs, APIC
+ * and interrupt controllers as they were.
  */
 void fred_check(const struct boot_info *boot);
 
