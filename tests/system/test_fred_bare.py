@@ -8,6 +8,8 @@ import pytest
 TESTS = "fred-*"
 TESTS_AT_LEAST = 600
 RESULT = re.compile(r"^(?:not )?ok \d+ - .*$", re.MULTILINE)
+# FR-10 makes a test pass or fail by chance.
+BY_CHANCE = re.compile(r"^(?:not )?(ok .* # TODO errata FR-10)$")
 # Chapter, passed, failed, skipped, expected failures, unexpected passes.
 SUMMARY = re.compile(r"^# (fred-\S+)" + r" +(\d+)" * 5 + "$", re.MULTILINE)
 
@@ -37,7 +39,10 @@ class TestBare:
     def test_guest_says_the_same(self, bare, guest):
         """Line for line: FRED of a guest is FRED of the processor; but for CET, which guests
         do not get where it does not work with FRED."""
-        on_bare, in_guest = (RESULT.findall(log.result.log) for log in (bare, guest))
+        on_bare, in_guest = (
+            [BY_CHANCE.sub(r"\1", line) for line in RESULT.findall(log.result.log)]
+            for log in (bare, guest)
+        )
         assert len(on_bare) == len(in_guest)
         differ = [pair for pair in zip(on_bare, in_guest) if pair[0] != pair[1]]
         if re.search(r"manfred: erratum FR-9: .*guests get no CET", guest.result.log):
