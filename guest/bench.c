@@ -3,6 +3,7 @@
  * Round trips as the guest sees them, in TSC ticks: one instruction that exits, measured many
  * times, less the same without it. tests/bench/exits.py reads the lines.
  */
+#include "guest/fred.h"
 #include "guest/machine.h"
 #include "guest/suite.h"
 #include "lib/string.h"
@@ -42,7 +43,9 @@ SAMPLE(sample_invd, "invd")
 SAMPLE(sample_rdmsr, "rdmsr")
 SAMPLE(sample_wrmsr, "wrmsr")
 SAMPLE(sample_ud2, "ud2")
+SAMPLE(sample_int3, "int3")
 SAMPLE(sample_read, "movq (%%rsi), %%rbx")
+SAMPLE(sample_fault, "movq (%%rdx), %%rbx")
 
 /* boot.asm: the shortest handler that goes on behind UD2 */
 extern const char bench_skip_ud2[];
@@ -51,6 +54,34 @@ static uint64_t sample_unmapped(const struct operands *operands)
 {
 	ept_unmap(test_pages[0]);
 	return sample_read(operands);
+}
+
+/* bench_fred.asm: handlers of FRED's events; the second goes on behind sample_fault()'s access. */
+extern const char bench_fred_return[], bench_fred_skip[];
+
+/* The handler's stack is not there when the processor pushes the frame. */
+static uint64_t sample_int3_redelivered(const struct operands *operands)
+{
+	ept_unmap(fred_stack_page(1));
+	return sample_int3(operands);
+}
+
+static uint64_t sample_fault_redelivered(const struct operands *operands)
+{
+	ept_unmap(fred_stack_page(1));
+	return sample_fault(operands);
+}
+
+/* The VMM measures. */
+static uint64_t sample_switch(const struct operands *operands)
+{
+	return (uint64_t)hypercall(HYPERCALL_SWITCH, operands->rax, 0, 0, 0);
+}
+
+static uint64_t sample_nothing(const struct operands *operands)
+{
+	(void)operands;
+	return 0;
 }
 
 /* Samples by their value; longer ones count as the last. */
@@ -91,6 +122,24 @@ static void report(const char *name, sample_function *sample, sample_function *w
 	      (long long)(r.min - base), (long long)(r.max - base));
 }
 
+static void bench_fred(void)
+{
+	const struct operands fault = { .rdx = UNMAPPED_ADDRESS };
+
+	fred_begin(&(struct fred_setup){ .stklvls = FRED_STKLVL(VECTOR_BP, 1) |
+						    FRED_STKLVL(VECTOR_PF, 1) });
+	report("fred-cpuid", sample_cpuid, sample_empty, (struct operands){ 0 });
+	report("fred-vmcall", sample_vmcall, sample_empty,
+	       (struct operands){ .rax = HYPERCALL_NOP });
+	write_msr(MSR_IA32_FRED_CONFIG, (uintptr_t)bench_fred_return);
+	report("fred-redeliver-int3", sample_int3_redelivered, sample_int3, (struct operands){ 0 });
+	write_msr(MSR_IA32_FRED_CONFIG, (uintptr_t)bench_fred_skip);
+	report("fred-redeliver-pf", sample_fault_redelivered, sample_fault, fault);
+	fred_end();
+	report("fred-switch-same", sample_switch, sample_nothing, (struct operands){ .rax = 0 });
+	report("fred-switch-other", sample_switch, sample_nothing, (struct operands){ .rax = 1 });
+}
+
 void bench_run(void)
 {
 	const uint64_t efer = try_rdmsr(MSR_IA32_EFER);
@@ -105,4 +154,8 @@ void bench_run(void)
 	gate_set_handler(VECTOR_UD, (uintptr_t)bench_skip_ud2);
 	report("ud", sample_ud2, sample_empty, (struct operands){ 0 });
 	report("ept-violation", sample_unmapped, sample_read, (struct operands){ 0 });
+	if (has_fred())
+		bench_fred();
+	else
+		print("bench: no FRED");
 }

@@ -27,6 +27,52 @@ ROUND_TRIPS = {
     "ud": ("#UD reflected", 3328, 330),
     "ept-violation": ("EPT violation", 3278, 320),
 }
+# The same guest with CR4.FRED = 1, and what only FRED has: what it is, ticks at most (a name: those of
+# that line, None: no target).
+FRED = {
+    "fred-cpuid": ("CPUID leaf 0", "cpuid"),
+    "fred-vmcall": ("VMCALL", "vmcall"),
+    "fred-redeliver-int3": ("INT3, stack unmapped", 250),
+    "fred-redeliver-pf": ("#PF, stack unmapped", 250),
+    "fred-switch-same": ("switch, same RSP0", None),
+    "fred-switch-other": ("switch, other RSP0", None),
+}
+NO_FRED = "bench: no FRED"
+
+
+def measured(log, names):
+    """The lines of these names, each as (median, min, max)."""
+    found = {line[0]: tuple(map(int, line[1:])) for line in LINE.findall(log)}
+    if not found.keys() >= names.keys():
+        sys.exit(f"bench: the built-in guest did not measure everything; see {FOLDER}")
+    return found
+
+
+def print_line(text, ticks, target, last=""):
+    median, low, high = ticks
+    verdict = "   above target" if target is not None and median > target else ""
+    aim = "" if target is None else f"{target:,}"
+    print(f"  {text:<20}{median:>8,}{low:>8,}{high:>8,}{aim:>8}{last:>8}{verdict}")
+
+
+def print_fred(result):
+    if NO_FRED in result.log:
+        print(
+            "\nFRED: NOT MEASURED, since this emulator's processor has none that guests get; "
+            "BOCHS= names one"
+        )
+        return
+    found = measured(result.log, FRED)
+    print("\nFRED, in instructions: round trips with CR4.FRED = 1, against those without; an event")
+    print("whose frame cannot be pushed, to its handler, with the page mapped; FRED's part of a")
+    print("switch to another vcpu and back")
+    print(f"  {'':<20}{'median':>8}{'min':>8}{'max':>8}{'target':>8}{'without':>8}")
+    for name, (text, target) in FRED.items():
+        without = ""
+        if isinstance(target, str):
+            target = found[target][0]
+            without = f"{target:,}"
+        print_line(text, found[name], target, without)
 
 
 def main():
@@ -35,15 +81,14 @@ def main():
     image = FOLDER / "disk.img"
     boot.manfred_image(image, {"guest": "selftest", "cmdline": "scenario=bench"})
     result = boot.boot(bochs, image, timeout=TIMEOUT)
-    found = {line[0]: line[1:] for line in LINE.findall(result.log)}
-    if not result.ok or found.keys() != ROUND_TRIPS.keys():
-        sys.exit(f"bench: the built-in guest did not measure everything; see {FOLDER}")
+    if not result.ok:
+        sys.exit(f"bench: the built-in guest failed; see {FOLDER}")
+    found = measured(result.log, ROUND_TRIPS)
     print("Round trips, in instructions")
     print(f"  {'':<20}{'median':>8}{'min':>8}{'max':>8}{'target':>8}{'KVM':>8}")
     for name, (text, kvm, target) in ROUND_TRIPS.items():
-        median, low, high = map(int, found[name])
-        verdict = "" if median <= target else "   above target"
-        print(f"  {text:<20}{median:>8,}{low:>8,}{high:>8,}{target:>8,}{kvm:>8,}{verdict}")
+        print_line(text, found[name], target, f"{kvm:,}")
+    print_fred(result)
     memory = MEMORY.search(result.log)
     if memory:
         print(f"\nMemory of the VMM: {memory[1]} KiB, {memory[2]} KiB of them per processor")
