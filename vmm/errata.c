@@ -21,6 +21,7 @@ static const char *const symptoms[ERRATUM_COUNT] = {
 	[ERRATUM_FR_18] = "VM entry takes illegal FRED state: the VMM writes none",
 	[ERRATUM_FR_19] = "after a VM entry with IF=0 interrupts do not exit: they come late",
 	[ERRATUM_FR_20] = "WRMSR of IA32_FRED_CONFIG takes any address: nothing can be done",
+	[ERRATUM_FR_23] = "an exit in a delivery sets RF: cleared where the event leaves it alone",
 };
 
 static uint32_t detected;

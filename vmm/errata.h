@@ -23,6 +23,7 @@ enum erratum {
 	ERRATUM_FR_18 = 18, /* VM entry takes a FRED state that it should refuse */
 	ERRATUM_FR_19 = 19, /* after an entry with IF=0 interrupts do not exit */
 	ERRATUM_FR_20 = 20, /* IA32_FRED_CONFIG takes addresses that are not canonical */
+	ERRATUM_FR_23 = 23, /* an exit in a delivery leaves RF set whatever is delivered */
 	ERRATUM_COUNT = 32,
 };
 

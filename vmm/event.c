@@ -76,6 +76,11 @@ static bool is_software_event(uint8_t type)
 	return type >= EVENT_SOFTWARE_INTERRUPT;
 }
 
+static bool is_fault(const struct event *event)
+{
+	return event->type == EVENT_HARDWARE_EXCEPTION && event->vector != VECTOR_DB;
+}
+
 static enum exception_class exception_class(const struct event *event)
 {
 	if (event->type != EVENT_HARDWARE_EXCEPTION)
@@ -246,6 +251,9 @@ void event_complete_interrupted(struct vcpu *vcpu)
 	/* Its first delivery blocked NMIs; the next one needs them unblocked (SDM 3C, 27.3.1.5). */
 	if (event.type == EVENT_NMI)
 		vmcs_clear_bits(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
+	/* RF is to be as the frame shall have it (SDM 3C, 28.3.3): only faults set it. */
+	if (erratum_detected(ERRATUM_FR_23) && !is_fault(&event))
+		vmcs_clear_bits(VMCS_GUEST_RFLAGS, RFLAGS_RF);
 	vcpu->event = event;
 	vcpu_set_work(vcpu, WORK_EVENT);
 }

@@ -413,6 +413,21 @@ static enum verdict check_syscall_interrupted(void)
 	return interrupt_delivery(&event);
 }
 
+/* INT n is no fault: its frame must not have RF, and so the guest must not after the exit. */
+static enum verdict check_resume_flag(void)
+{
+	uint64_t rsp;
+
+	probe_reset(vcpu, 0, fred_check_int_n);
+	rsp = (vmcs_read(VMCS_GUEST_RSP) & ~FRED_RSP_RESERVED) - sizeof(struct fred_frame);
+	ept_unmap_page(vcpu->vm, rsp);
+	if (!run_until(EXIT_REASON_EPT_VIOLATION))
+		return WRONG;
+	ept_map_missing(vcpu->vm, rsp);
+	return differs("RF", vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_RF, 0) ? KNOWN_DEVIATION
+									  : AS_SPECIFIED;
+}
+
 static enum verdict interrupt_deliveries(unsigned int ring)
 {
 	/* clang-format off */
@@ -685,6 +700,7 @@ static const struct check {
 	{ "length of an injected exception", check_injected_length, ERRATUM_FR_13 },
 	{ "injection", check_injection, 0 },
 	{ "interrupted delivery of SYSCALL", check_syscall_interrupted, ERRATUM_FR_6 },
+	{ "RF after an interrupted delivery", check_resume_flag, ERRATUM_FR_23 },
 	{ "interrupted delivery", check_interrupted, 0 },
 	{ "fault in the delivery of INT n", check_nested_in_int_n, ERRATUM_FR_7 },
 	{ "fault in the delivery of an exception", check_nested_in_exception, 0 },
