@@ -42,21 +42,25 @@ static uint64_t *split(uint64_t large, int level)
 	return table;
 }
 
+/* Apart, since it is seldom needed: see entry_at(). */
+static __attribute__((noinline)) void make_table(uint64_t *entry, int level)
+{
+	*entry = virt_to_phys(*entry == 0 ? page_alloc() : split(*entry, level)) | EPT_RWX;
+}
+
 /* The entry for this address at this level, tables made and large pages split on the way. */
 static uint64_t *entry_at(struct vm *vm, uint64_t address, int level)
 {
 	uint64_t *table = vm->ept;
+	unsigned int shift = PAGE_SHIFT + BITS_PER_LEVEL * LEVEL_PML4;
 
-	for (int l = LEVEL_PML4;; l--) {
-		uint64_t *const entry =
-			&table[address >> (PAGE_SHIFT + BITS_PER_LEVEL * l) & (ENTRIES - 1)];
+	for (int l = LEVEL_PML4;; l--, shift -= BITS_PER_LEVEL) {
+		uint64_t *const entry = &table[address >> shift & (ENTRIES - 1)];
 
 		if (l == level)
 			return entry;
-		if (*entry == 0)
-			*entry = virt_to_phys(page_alloc()) | EPT_RWX;
-		else if (*entry & EPT_LARGE)
-			*entry = virt_to_phys(split(*entry, l)) | EPT_RWX;
+		if (__builtin_expect(*entry == 0 || (*entry & EPT_LARGE), 0))
+			make_table(entry, l);
 		table = phys_to_virt(*entry & EPT_ADDRESS_MASK);
 	}
 }
