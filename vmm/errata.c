@@ -2,8 +2,6 @@
 /* Owns the list of deviations that this platform has shown. */
 #include "vmm/errata.h"
 
-#include <stdint.h>
-
 #include "vmm/log.h"
 
 static const char *const symptoms[ERRATUM_COUNT] = {
@@ -24,13 +22,8 @@ static const char *const symptoms[ERRATUM_COUNT] = {
 	[ERRATUM_FR_23] = "an exit in a delivery sets RF: cleared where the event leaves it alone",
 };
 
-static uint32_t detected;
+uint32_t errata_detected;
 static unsigned int count;
-
-bool erratum_detected(enum erratum erratum)
-{
-	return detected >> erratum & 1;
-}
 
 unsigned int errata_count(void)
 {
@@ -41,7 +34,7 @@ void erratum_report(enum erratum erratum)
 {
 	if (erratum_detected(erratum))
 		return;
-	detected |= 1U << erratum;
+	errata_detected |= 1U << erratum;
 	count++;
 	log_info("erratum FR-%d: %s", (int)erratum, symptoms[erratum]);
 }

@@ -7,6 +7,7 @@
 #define VMM_ERRATA_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* The number is that of the identifier: ERRATUM_FR_4 is "FR-4". */
 enum erratum {
@@ -27,8 +28,13 @@ enum erratum {
 	ERRATUM_COUNT = 32,
 };
 
-/* The self-test has seen it. */
-bool erratum_detected(enum erratum erratum);
+/* A bit for each that the self-test has seen. */
+extern uint32_t errata_detected;
+
+static inline bool erratum_detected(enum erratum erratum)
+{
+	return errata_detected >> erratum & 1;
+}
 
 unsigned int errata_count(void);
 

@@ -22,6 +22,10 @@
 #define DR6_RTM		(1ULL << 16)
 #define DR6_ACTIVE_LOW	(DR6_BUS_LOCK | DR6_RTM)
 #define INSTRUCTION_MAX 15
+/* The IDT-vectoring information without bit 12, which is undefined. */
+#define REPEATED_INFO                                                               \
+	(INTERRUPTION_VALID | INTERRUPTION_NESTED | INTERRUPTION_ERROR_CODE_VALID | \
+	 ((1U << (INTERRUPTION_TYPE_SHIFT + 3)) - 1))
 
 enum exception_class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOUBLE_FAULT };
 
@@ -76,9 +80,9 @@ static bool is_software_event(uint8_t type)
 	return type >= EVENT_SOFTWARE_INTERRUPT;
 }
 
-static bool is_fault(const struct event *event)
+static bool is_fault(unsigned int type, unsigned int vector)
 {
-	return event->type == EVENT_HARDWARE_EXCEPTION && event->vector != VECTOR_DB;
+	return type == EVENT_HARDWARE_EXCEPTION && vector != VECTOR_DB;
 }
 
 static enum exception_class exception_class(const struct event *event)
@@ -216,14 +220,21 @@ void event_queue_interrupt(struct vcpu *vcpu, uint8_t vector)
  * Erratum FR-6: what was interrupted is a SYSCALL or SYSENTER, but the processor tells of an event
  * before it. RIP is still at the instruction, which repeats it all.
  */
-static bool is_syscall_in_disguise(const struct vcpu *vcpu, const struct event *event)
+static bool is_syscall_in_disguise(const struct vcpu *vcpu, unsigned int type)
 {
 	uint8_t code[2];
 
-	return guest_uses_fred() && event->type != EVENT_OTHER &&
-	       vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH) == sizeof(code) &&
+	return type != EVENT_OTHER && vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH) == sizeof(code) &&
+	       guest_uses_fred() &&
 	       guest_read_linear(vcpu->vm, vmcs_read(VMCS_GUEST_RIP), code, sizeof(code)) &&
 	       code[0] == 0x0f && (code[1] == 0x05 || code[1] == 0x34);
+}
+
+/* RF is to be as the frame shall have it (SDM 3C, 28.3.3): only faults set it. */
+static void correct_rf(unsigned int type, unsigned int vector)
+{
+	if (erratum_detected(ERRATUM_FR_23) && !is_fault(type, vector))
+		vmcs_clear_bits(VMCS_GUEST_RFLAGS, RFLAGS_RF);
 }
 
 void event_complete_interrupted(struct vcpu *vcpu)
@@ -246,16 +257,48 @@ void event_complete_interrupted(struct vcpu *vcpu)
 		event.event_data = vmcs_read(VMCS_ORIGINAL_EVENT_DATA);
 	else if (event.type == EVENT_HARDWARE_EXCEPTION && event.vector == VECTOR_PF)
 		event.event_data = read_cr2(); /* the aborted delivery has set it */
-	if (erratum_detected(ERRATUM_FR_6) && is_syscall_in_disguise(vcpu, &event))
+	if (erratum_detected(ERRATUM_FR_6) && is_syscall_in_disguise(vcpu, event.type))
 		return;
 	/* Its first delivery blocked NMIs; the next one needs them unblocked (SDM 3C, 27.3.1.5). */
 	if (event.type == EVENT_NMI)
 		vmcs_clear_bits(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
-	/* RF is to be as the frame shall have it (SDM 3C, 28.3.3): only faults set it. */
-	if (erratum_detected(ERRATUM_FR_23) && !is_fault(&event))
-		vmcs_clear_bits(VMCS_GUEST_RFLAGS, RFLAGS_RF);
+	correct_rf(event.type, event.vector);
 	vcpu->event = event;
 	vcpu_set_work(vcpu, WORK_EVENT);
+}
+
+/* Does more come of it than the same event again? */
+static bool is_repeated_alone(const struct vcpu *vcpu, unsigned int type)
+{
+	return vcpu->work == 0 && type != EVENT_NMI &&
+	       !(erratum_detected(ERRATUM_FR_6) && is_syscall_in_disguise(vcpu, type));
+}
+
+/* What its delivery has to set beside, CR2, DR6 and IA32_XFD_ERR, the first one has set. */
+bool event_repeat_interrupted(struct vcpu *vcpu)
+{
+	const uint32_t info = vmcs_read32(VMCS_IDT_VECTORING_INFO);
+	const unsigned int type = INTERRUPTION_TYPE(info);
+
+	if (!(info & INTERRUPTION_VALID))
+		return false;
+	if (__builtin_expect(!is_repeated_alone(vcpu, type), 0)) {
+		event_complete_interrupted(vcpu);
+		return true;
+	}
+	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, info & REPEATED_INFO);
+	if (info & INTERRUPTION_ERROR_CODE_VALID)
+		vmcs_write(VMCS_ENTRY_EXCEPTION_ERROR_CODE,
+			   vmcs_read(VMCS_IDT_VECTORING_ERROR_CODE));
+	if (is_software_event((uint8_t)type))
+		vmcs_write(VMCS_ENTRY_INSTRUCTION_LENGTH, vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH));
+	else if (erratum_detected(ERRATUM_FR_13))
+		vmcs_write(VMCS_ENTRY_INSTRUCTION_LENGTH, 0);
+	/* The IDT does not mind what it is. */
+	if (machine.fred_method != FRED_METHOD_NONE)
+		vmcs_write(VMCS_INJECTED_EVENT_DATA, vmcs_read(VMCS_ORIGINAL_EVENT_DATA));
+	correct_rf(type, INTERRUPTION_VECTOR(info));
+	return true;
 }
 
 void event_iret_interrupted(void)
@@ -364,7 +407,8 @@ static void set_windows(const struct vcpu *vcpu)
 		vmcs_write(VMCS_PROC_BASED_CONTROLS, wanted);
 }
 
-void event_prepare_entry(struct vcpu *vcpu)
+/* What waits with whatever else; and the windows for what cannot be delivered now. */
+static void prepare_entry(struct vcpu *vcpu)
 {
 	const uint64_t blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 	/* A trap that waits comes before interrupts, too: injection minds that by itself. */
@@ -395,6 +439,17 @@ void event_prepare_entry(struct vcpu *vcpu)
 		inject_interrupt(vcpu);
 	}
 	set_windows(vcpu);
+}
+
+void event_prepare_entry(struct vcpu *vcpu)
+{
+	/* Mostly it is an event alone, and then no window is open: set_windows() saw to that. */
+	if (__builtin_expect(vcpu->work == WORK_EVENT, 1)) {
+		inject(vcpu, &vcpu->event);
+		vcpu_clear_work(vcpu, WORK_EVENT);
+	} else {
+		prepare_entry(vcpu);
+	}
 }
 
 void event_close_interrupt_window(void)

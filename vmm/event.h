@@ -74,6 +74,12 @@ void event_queue_interrupt(struct vcpu *vcpu, uint8_t vector);
 void event_complete_interrupted(struct vcpu *vcpu);
 
 /*
+ * The same where nothing else can come of the exit, so that the event goes from the exit's fields
+ * to those of the next VM entry. False: no delivery was interrupted.
+ */
+bool event_repeat_interrupted(struct vcpu *vcpu);
+
+/*
  * Before a VM entry: program the injection of what can be delivered now, and ask for a
  * window exit for what cannot.
  */

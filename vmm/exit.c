@@ -161,16 +161,12 @@ static void handle_monitor_trap(struct vcpu *vcpu)
 		timer_stepped(vcpu);
 }
 
-static void handle_ept_violation(struct vcpu *vcpu)
+/* Apart: what it needs of the stack the frequent case need not pay for. */
+static __attribute__((noinline, cold, noreturn)) void refuse_access(struct vcpu *vcpu,
+								    uint64_t address)
 {
-	const uint64_t address = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
 	const uint64_t qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
 
-	event_complete_interrupted(vcpu);
-	if ((qualification & EPT_VIOLATION_NMI_UNBLOCK) && !(vcpu->work & WORK_EVENT))
-		event_iret_interrupted();
-	if (ept_map_missing(vcpu->vm, address))
-		return;
 	guest_failed(vcpu, ept_is_vmm_memory(vcpu->vm, address) ? "vmm-memory" : "no-memory-there",
 		     "the guest's %s of guest-physical address 0x%llx at RIP 0x%llx hit %s",
 		     qualification & EPT_VIOLATION_WRITE   ? "write"
@@ -179,6 +175,17 @@ static void handle_ept_violation(struct vcpu *vcpu)
 		     (unsigned long long)address, (unsigned long long)vmcs_read(VMCS_GUEST_RIP),
 		     ept_is_vmm_memory(vcpu->vm, address) ? "memory of the VMM"
 							  : "neither memory nor a device");
+}
+
+static void handle_ept_violation(struct vcpu *vcpu)
+{
+	const uint64_t address = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
+
+	if (!ept_map_missing(vcpu->vm, address))
+		refuse_access(vcpu, address);
+	if (!event_repeat_interrupted(vcpu) &&
+	    (vmcs_read(VMCS_EXIT_QUALIFICATION) & EPT_VIOLATION_NMI_UNBLOCK))
+		event_iret_interrupted();
 }
 
 static void handle_ept_misconfig(struct vcpu *vcpu)

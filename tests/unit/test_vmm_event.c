@@ -27,12 +27,6 @@
 #define DR6_RTM	       (1ULL << 16)
 
 static struct vcpu vcpu;
-static uint32_t errata; /* a bit for each that the platform has */
-
-bool erratum_detected(enum erratum erratum)
-{
-	return errata >> erratum & 1;
-}
 
 /* What stands at the guest's RIP. */
 static const uint8_t *code;
@@ -63,7 +57,7 @@ static int set_up(void **state __attribute__((unused)))
 	model_reset();
 	memset(&vcpu, 0, sizeof(vcpu));
 	memset(&machine, 0, sizeof(machine));
-	errata = 0;
+	errata_detected = 0;
 	code = NULL;
 	model_set(VMCS_PROC_BASED_CONTROLS, OTHER_CONTROLS);
 	return 0;
@@ -461,12 +455,24 @@ TEST(only_debug_exceptions_touch_debug_registers)
 
 /* ---- An exit in the middle of a delivery ---- */
 
+/* Straight from the exit's fields, or by the queue: the guest meets the same. */
+static bool repeat_by_queue;
+
+static void repeat(void)
+{
+	if (repeat_by_queue)
+		event_complete_interrupted(&vcpu);
+	else
+		assert_true(event_repeat_interrupted(&vcpu));
+	repeat_by_queue = !repeat_by_queue;
+}
+
 static void check_interrupted(struct event event)
 {
 	model.fields[VMCS_GUEST_INTERRUPTIBILITY] = 0;
-	for (unsigned int times = 0; times < 2; times++) {
+	for (unsigned int times = 0; times < 4; times++) {
 		model_exit_in_delivery(EXIT_REASON_EPT_VIOLATION, &event);
-		event_complete_interrupted(&vcpu);
+		repeat();
 		assert_delivers(event);
 	}
 	assert_idle();
@@ -487,6 +493,7 @@ TEST(nothing_was_interrupted)
 {
 	model_exit(EXIT_REASON_EPT_VIOLATION);
 	event_complete_interrupted(&vcpu);
+	assert_false(event_repeat_interrupted(&vcpu));
 	assert_int_equal(vcpu.work, 0);
 	assert_idle();
 }
@@ -631,7 +638,7 @@ TEST(debug_event_data_is_not_sticky)
 /* FR-13: the length shows in the frame of any event: it is 0 where an event has none. */
 TEST(no_stale_instruction_length)
 {
-	errata = 1U << ERRATUM_FR_13;
+	errata_detected = 1U << ERRATUM_FR_13;
 	enable_fred();
 	check_delivered(software(EVENT_SOFTWARE_INTERRUPT, 0x80, 2));
 	assert_int_equal(vmcs_read(VMCS_ENTRY_INSTRUCTION_LENGTH), 2);
@@ -642,6 +649,29 @@ TEST(no_stale_instruction_length)
 	assert_int_equal(vmcs_read(VMCS_ENTRY_INSTRUCTION_LENGTH), 0);
 }
 
+static void check_rf(struct event event)
+{
+	const bool fault = event.type == EVENT_HARDWARE_EXCEPTION && event.vector != VECTOR_DB;
+
+	for (unsigned int set = 0; set < 4; set++) {
+		errata_detected = set & 1 ? 1U << ERRATUM_FR_23 : 0;
+		model.fields[VMCS_GUEST_RFLAGS] |= RFLAGS_RF;
+		model.fields[VMCS_GUEST_INTERRUPTIBILITY] = 0;
+		model_exit_in_delivery(EXIT_REASON_EPT_VIOLATION, &event);
+		repeat_by_queue = set & 2;
+		repeat();
+		assert_delivers(event);
+		assert_int_equal(!(vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_RF), (set & 1) && !fault);
+	}
+}
+
+/* FR-23: RF is set by the exit, whatever was delivered; only faults are to leave it set. */
+TEST(rf_at_interrupted_delivery)
+{
+	enable_fred();
+	for_each_event(check_rf);
+}
+
 /* A SYSCALL's delivery is interrupted; the processor tells of an older event. */
 static void interrupt_in_disguise(const uint8_t *at_rip)
 {
@@ -650,19 +680,21 @@ static void interrupt_in_disguise(const uint8_t *at_rip)
 	code = at_rip;
 	model_exit_in_delivery(EXIT_REASON_EPT_VIOLATION, &older);
 	model_set(VMCS_EXIT_INSTRUCTION_LENGTH, 2);
-	event_complete_interrupted(&vcpu);
+	repeat();
 }
 
 TEST(interrupted_syscall_repeats_itself)
 {
 	static const uint8_t syscall[] = { 0x0f, 0x05 }, sysenter[] = { 0x0f, 0x34 };
 
-	errata = 1U << ERRATUM_FR_6;
+	errata_detected = 1U << ERRATUM_FR_6;
 	enable_fred();
-	interrupt_in_disguise(syscall);
-	assert_idle();
-	interrupt_in_disguise(sysenter);
-	assert_idle();
+	for (unsigned int times = 0; times < 2; times++) {
+		interrupt_in_disguise(syscall);
+		assert_idle();
+		interrupt_in_disguise(sysenter);
+		assert_idle();
+	}
 }
 
 /* With any of these it is what the processor says it is. */
@@ -673,7 +705,7 @@ TEST(what_is_no_syscall_in_disguise)
 	enable_fred();
 	interrupt_in_disguise(syscall); /* a processor without the erratum */
 	assert_delivers(exception(VECTOR_PF));
-	errata = 1U << ERRATUM_FR_6;
+	errata_detected = 1U << ERRATUM_FR_6;
 	interrupt_in_disguise(ud2);
 	assert_delivers(exception(VECTOR_PF));
 	interrupt_in_disguise(NULL); /* no code at RIP */
@@ -1073,9 +1105,13 @@ static void guest_runs(void)
 static void delivery_is_interrupted(const struct event *event)
 {
 	model_exit_in_delivery(EXIT_REASON_EPT_VIOLATION, event);
-	event_complete_interrupted(&vcpu);
 	owed.first = true;
 	owed.event = *event;
+	if (random_below(2)) {
+		event_repeat_interrupted(&vcpu);
+		return;
+	}
+	event_complete_interrupted(&vcpu);
 	if (random_below(2) || event->type == EVENT_HARDWARE_EXCEPTION)
 		return;
 	if (event->type == EVENT_EXTERNAL_INTERRUPT)
@@ -1283,6 +1319,7 @@ int main(void)
 		RUN(xfd_err_is_written_for_its_exception_only),
 		RUN(debug_event_data_is_not_sticky),
 		RUN(no_stale_instruction_length),
+		RUN(rf_at_interrupted_delivery),
 		RUN(interrupted_syscall_repeats_itself),
 		RUN(what_is_no_syscall_in_disguise),
 		RUN(every_event_is_injectable),

@@ -50,11 +50,6 @@ bool machine_may_set(uint32_t capability_msr, uint32_t bit)
 	return exit_controls & bit;
 }
 
-bool erratum_detected(enum erratum erratum __attribute__((unused)))
-{
-	return false;
-}
-
 void *page_alloc(void)
 {
 	return area;

@@ -38,11 +38,6 @@ static uint64_t rsp0_of_the_other;
 
 /* ---- What vmm/ needs beside ---- */
 
-bool erratum_detected(enum erratum erratum __attribute__((unused)))
-{
-	return false;
-}
-
 bool guest_read_linear(const struct vm *of __attribute__((unused)),
 		       uint64_t linear __attribute__((unused)), void *to __attribute__((unused)),
 		       uint64_t size __attribute__((unused)))

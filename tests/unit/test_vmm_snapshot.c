@@ -43,11 +43,6 @@ struct cpuid_leaf cpuid(uint32_t leaf, uint32_t subleaf)
 	return (struct cpuid_leaf){ .ecx = leaf == 0xd ? 0x2b00 : 0 };
 }
 
-bool erratum_detected(enum erratum erratum __attribute__((unused)))
-{
-	return false;
-}
-
 bool machine_may_set(uint32_t capability_msr __attribute__((unused)),
 		     uint32_t bit __attribute__((unused)))
 {

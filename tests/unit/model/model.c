@@ -8,6 +8,7 @@
 #include "lib/x86/msr.h"
 #include "tests/unit/model/model.h"
 #include "vmm/cpu.h"
+#include "vmm/errata.h"
 #include "vmm/exit.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
@@ -23,6 +24,7 @@
 struct model model;
 struct machine machine;
 struct cpu model_cpu;
+uint32_t errata_detected;
 
 static bool exists(enum vmcs_field field)
 {
@@ -188,6 +190,7 @@ void model_reset(void)
 	memset(&model, 0, sizeof(model));
 	memset(&machine, 0, sizeof(machine));
 	memset(&model_cpu, 0, sizeof(model_cpu));
+	errata_detected = 0;
 	model.dr6 = DR6_RESET;
 	model.strict_errors = true;
 	model_set(VMCS_GUEST_CR0, CR0_PE | CR0_NE | CR0_PG);
