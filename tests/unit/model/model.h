@@ -31,6 +31,7 @@ struct model {
 	uint32_t entries;
 	bool absent[MODEL_FIELDS]; /* the processor has no such field */
 	uint64_t cr2, cr4, dr[4], dr6, xcr0, tsc;
+	uint32_t pkru;
 	/* The state components, a number each for all of it. */
 	uint64_t extended[MODEL_COMPONENTS];
 	uint64_t msr;	      /* the value of every MSR that model_set_msr() does not know */

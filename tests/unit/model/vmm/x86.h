@@ -67,6 +67,11 @@ static inline bool invept(uint64_t type __attribute__((unused)),
 	return true;
 }
 
+static inline uint32_t read_pkru(void)
+{
+	return model.pkru;
+}
+
 static inline uint64_t rdtsc(void)
 {
 	return model.tsc;
