@@ -64,7 +64,10 @@ static unsigned int level_of_event(const struct soft_cpu *cpu, const struct even
 	case EVENT_OTHER:
 		return 0;
 	default:
-		return (unsigned int)(cpu->fred->stklvls >> 2 * event->vector & 3);
+		/* Only a hypercall can make a software exception of another vector. */
+		return event->vector < EXCEPTION_VECTORS
+			       ? (unsigned int)(cpu->fred->stklvls >> 2 * event->vector & 3)
+			       : 0;
 	}
 }
 
@@ -276,6 +279,9 @@ static enum soft_result read_descriptor(const struct soft_cpu *cpu, uint16_t sel
 
 	if (offset + 7 > (local ? cpu->ldt_limit : cpu->gdt_limit))
 		return general_protection(selector & SELECTOR_MASK, fault);
+	if (!is_canonical(linear, machine.linear_bits) ||
+	    !is_canonical(linear + 7, machine.linear_bits))
+		return general_protection(0, fault);
 	implicit.paging.smap_suspended = false;
 	for (unsigned int i = 0; i < sizeof(descriptor->value); i++) {
 		/* One walk, but for a descriptor that nobody aligned. */
