@@ -37,7 +37,7 @@ FRED = {
     "fred-switch-same": ("switch, same RSP0", None),
     "fred-switch-other": ("switch, other RSP0", None),
 }
-NO_FRED = "bench: no FRED"
+NO_FRED = "bench: no native FRED"
 
 
 def measured(log, names):
@@ -58,8 +58,8 @@ def print_line(text, ticks, target, last=""):
 def print_fred(result):
     if NO_FRED in result.log:
         print(
-            "\nFRED: NOT MEASURED, since this emulator's processor has none that guests get; "
-            "BOCHS= names one"
+            "\nNative FRED: NOT MEASURED, since this emulator's processor has none; "
+            "BOCHS= names an emulator that has"
         )
         return
     found = measured(result.log, FRED)
