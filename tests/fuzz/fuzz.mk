@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Fuzzing of lib/'s parsers. `make fuzz` is bounded and the same in every run, with
-# any compiler; `make fuzz-long` is libFuzzer's search, FUZZ_SECONDS per parser.
+# Fuzzing of lib/'s parsers and of software FRED. `make fuzz` is bounded and the same in every
+# run, with any compiler; `make fuzz-long` is libFuzzer's search, FUZZ_SECONDS per program.
 
 FUZZ_ROUNDS ?= 100000
 FUZZ_SECONDS ?= 60
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_PROGRAMS := $(FUZZ_NAMES:%=build/fuzz/%)
+# What they test of the VMM, over the headers of the model.
+FUZZ_VMM_soft_decode := soft_decode
+FUZZ_VMM_soft_engine := soft_engine soft_walk
 
 .SECONDARY: $(FUZZ_NAMES:%=build/unit/tests/fuzz/fuzz_%.c.o) build/unit/tests/fuzz/driver.c.o
+
+$(foreach name,$(FUZZ_NAMES),$(eval build/fuzz/$(name): \
+	$(FUZZ_VMM_$(name):%=build/model/vmm/%.c.o)))
+$(foreach name,$(FUZZ_NAMES),$(eval build/fuzz/long/$(name): $(FUZZ_VMM_$(name):%=vmm/%.c)))
 
 build/fuzz/%: build/unit/tests/fuzz/fuzz_%.c.o build/unit/tests/fuzz/driver.c.o build/unit/host.a
 	@mkdir -p $(@D)
 	$(call say,LD )
-	$(Q)$(CC) $(UNIT_CFLAGS) $^ -o $@
+	$(Q)$(CC) $(UNIT_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -o $@
 
 .PHONY: fuzz
 fuzz: $(FUZZ_PROGRAMS)
@@ -20,9 +27,10 @@ fuzz: $(FUZZ_PROGRAMS)
 		echo "== $$program: $(FUZZ_ROUNDS) damaged inputs"; \
 		timeout 60 $$program -n $(FUZZ_ROUNDS) || exit 1; \
 	done
-	@echo "fuzz: $(words $(FUZZ_PROGRAMS)) parsers, no findings"
+	@echo "fuzz: $(words $(FUZZ_PROGRAMS)) programs, no findings"
 
-FUZZ_LONG = clang $(filter-out -MMD -MP,$(COMMON_CFLAGS)) -O1 -fno-sanitize-recover=all
+FUZZ_LONG = clang -Itests/unit/model $(filter-out -MMD -MP,$(COMMON_CFLAGS)) -O1 \
+	-fno-sanitize-recover=all
 
 build/fuzz/long/lib/%.o: lib/%.c $(wildcard lib/*.h) | build/.setup-check
 	@mkdir -p $(@D)
@@ -33,7 +41,8 @@ build/fuzz/long/lib.a: $(LIB_SOURCES:lib/%.c=build/fuzz/long/lib/%.o)
 	$(Q)$(AR) rcsD $@ $^
 
 build/fuzz/long/%: tests/fuzz/fuzz_%.c build/fuzz/long/lib.a
-	$(Q)$(FUZZ_LONG) -fsanitize=fuzzer,address,undefined $^ -o $@
+	$(Q)$(FUZZ_LONG) -fsanitize=fuzzer,address,undefined $(filter %.c,$^) $(filter %.a,$^) \
+		-o $@
 
 .PHONY: fuzz-long
 fuzz-long: $(FUZZ_NAMES:%=build/fuzz/long/%) $(FUZZ_PROGRAMS)
