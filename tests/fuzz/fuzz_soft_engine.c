@@ -88,7 +88,7 @@ size_t fuzz_seed(unsigned int number, uint8_t *buffer)
 						   ERETU,   ERETU,   LKGS,    READ };
 	struct input input = { .rip = PAGE_1,
 			       .rsp = STACK_TOP,
-			       .rflags = 0x202,
+			       .rflags = RFLAGS_RESERVED | RFLAGS_IF | RFLAGS_AC,
 			       .star = 0x00230010ULL << 32,
 			       .gdt_base = GDT,
 			       .gdt_limit = 0x4f,
