@@ -181,22 +181,28 @@ static void keep_for_later(struct vcpu *vcpu, const struct event *event)
 		event_queue_nmi(vcpu);
 }
 
+/* The event that waits and this one. Apart, since it is seldom: see event_queue(). */
+static __attribute__((noinline)) void queue_second(struct vcpu *vcpu, const struct event *event)
+{
+	const struct event first = vcpu->event;
+
+	switch (event_merge(&first, event, &vcpu->event)) {
+	case MERGE_SECOND:
+		keep_for_later(vcpu, &first);
+		vcpu->event.nested = event->type == EVENT_HARDWARE_EXCEPTION &&
+				     event->vector != VECTOR_DF && guest_uses_fred();
+		break;
+	case MERGE_DOUBLE_FAULT:
+		break;
+	case MERGE_TRIPLE_FAULT:
+		guest_triple_fault(vcpu);
+	}
+}
+
 void event_queue(struct vcpu *vcpu, struct event event)
 {
 	if (vcpu->work & WORK_EVENT) {
-		const struct event first = vcpu->event;
-
-		switch (event_merge(&first, &event, &vcpu->event)) {
-		case MERGE_SECOND:
-			keep_for_later(vcpu, &first);
-			vcpu->event.nested = event.type == EVENT_HARDWARE_EXCEPTION &&
-					     event.vector != VECTOR_DF && guest_uses_fred();
-			break;
-		case MERGE_DOUBLE_FAULT:
-			break;
-		case MERGE_TRIPLE_FAULT:
-			guest_triple_fault(vcpu);
-		}
+		queue_second(vcpu, &event);
 		return;
 	}
 	vcpu->event = event;
@@ -408,7 +414,7 @@ static void set_windows(const struct vcpu *vcpu)
 }
 
 /* What waits with whatever else; and the windows for what cannot be delivered now. */
-static void prepare_entry(struct vcpu *vcpu)
+static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu)
 {
 	const uint64_t blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 	/* A trap that waits comes before interrupts, too: injection minds that by itself. */

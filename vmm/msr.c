@@ -25,7 +25,7 @@ enum policy {
 	DEVICE,	 /* DIRECT for a guest with the machine's devices, FAULT for others */
 	FRED,	 /* DIRECT for a guest with native FRED, FAULT for others */
 	CET,	 /* DIRECT for a guest with shadow stacks, VIRTUAL for others */
-	VIRTUAL, /* read_virtual() and write_virtual() */
+	VIRTUAL, /* handle_rdmsr() and write_virtual() */
 	IGNORE,	 /* writes: dropped */
 };
 
@@ -171,26 +171,6 @@ void msr_set_exits(const struct vm *vm, uint32_t msr, bool exits)
 		apply(find(msr), vm, vm->msr_bitmap, msr);
 }
 
-static bool read_virtual(const struct vcpu *vcpu, uint32_t msr, uint64_t *value)
-{
-	switch (msr) {
-	case MSR_IA32_FEATURE_CONTROL:
-		*value = FEATURE_CONTROL_LOCKED;
-		return true;
-	case MSR_IA32_XSS:
-		*value = 0;
-		return true;
-	case MSR_IA32_PL0_SSP:
-		if (vcpu->vm->fred != FRED_BACKEND_NATIVE)
-			break;
-		*value = vcpu->pl0_ssp;
-		return true;
-	default:
-		break;
-	}
-	return soft_fred_rdmsr(vcpu, msr, value);
-}
-
 static bool write_apic_base(struct vcpu *vcpu, uint64_t value)
 {
 	const uint64_t old = rdmsr(MSR_IA32_APIC_BASE);
@@ -237,7 +217,7 @@ static bool write_virtual(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
 	switch (msr) {
 	case MSR_IA32_EFER:
-		return write_efer(vcpu, value);
+		return false; /* write_efer() has refused it */
 	case MSR_IA32_APIC_BASE:
 		return write_apic_base(vcpu, value);
 	case MSR_IA32_XSS:
@@ -258,18 +238,55 @@ static void refuse(struct vcpu *vcpu, const char *instruction, uint32_t msr)
 	raise_gp(vcpu);
 }
 
-void handle_rdmsr(struct vcpu *vcpu)
+static void answer(struct vcpu *vcpu, uint64_t value)
 {
-	const uint32_t msr = (uint32_t)vcpu->regs.rcx;
-	uint64_t value;
-
-	if (!read_virtual(vcpu, msr, &value)) {
-		refuse(vcpu, "RDMSR", msr);
-		return;
-	}
 	vcpu->regs.rax = (uint32_t)value;
 	vcpu->regs.rdx = value >> 32;
 	skip_instruction();
+}
+
+/* Apart from the frequent ones, which need no registers saved then; as write_other(). */
+static __attribute__((noinline)) void read_other(struct vcpu *vcpu, uint32_t msr)
+{
+	uint64_t value;
+
+	if (msr == MSR_IA32_PL0_SSP && vcpu->vm->fred == FRED_BACKEND_NATIVE)
+		answer(vcpu, vcpu->pl0_ssp);
+	else if (soft_fred_rdmsr(vcpu, msr, &value))
+		answer(vcpu, value);
+	else
+		refuse(vcpu, "RDMSR", msr);
+}
+
+void handle_rdmsr(struct vcpu *vcpu)
+{
+	const uint32_t msr = (uint32_t)vcpu->regs.rcx;
+
+	switch (msr) {
+	case MSR_IA32_FEATURE_CONTROL:
+		answer(vcpu, FEATURE_CONTROL_LOCKED);
+		break;
+	case MSR_IA32_XSS:
+		answer(vcpu, 0);
+		break;
+	default:
+		read_other(vcpu, msr);
+	}
+}
+
+static __attribute__((noinline)) void write_other(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+	const struct msr_policy *const policy = find(msr);
+
+	if (write_virtual(vcpu, msr, value)) {
+		skip_instruction();
+	} else if (policy && policy->write == IGNORE) {
+		log_debug("guest %s: WRMSR of MSR 0x%x dropped: %s", vcpu->vm->name, msr,
+			  policy->why);
+		skip_instruction();
+	} else {
+		refuse(vcpu, "WRMSR", msr);
+	}
 }
 
 void handle_wrmsr(struct vcpu *vcpu)
@@ -277,15 +294,8 @@ void handle_wrmsr(struct vcpu *vcpu)
 	const uint32_t msr = (uint32_t)vcpu->regs.rcx;
 	const uint64_t value = vcpu->regs.rdx << 32 | (uint32_t)vcpu->regs.rax;
 
-	if (!write_virtual(vcpu, msr, value)) {
-		const struct msr_policy *const policy = find(msr);
-
-		if (!policy || policy->write != IGNORE) {
-			refuse(vcpu, "WRMSR", msr);
-			return;
-		}
-		log_debug("guest %s: WRMSR of MSR 0x%x dropped: %s", vcpu->vm->name, msr,
-			  policy->why);
-	}
-	skip_instruction();
+	if (msr == MSR_IA32_EFER && write_efer(vcpu, value))
+		skip_instruction();
+	else
+		write_other(vcpu, msr, value);
 }
