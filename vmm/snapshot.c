@@ -260,8 +260,7 @@ const char *vcpu_restore(struct vcpu *vcpu, const struct vcpu_snapshot *s)
 	vcpu->soft.on = false;
 	vcpu->soft.stepping = false;
 	write_cr2(s->cr2);
-	/* The fields after the timer, which begins anew otherwise, and before FRED's checked
-	 * values.
+	/* The fields after timer_arm(), which sets one, and before FRED's state, which is checked.
 	 */
 	if ((wrong = restore_debug_registers(s)) || (wrong = restore_timers(vcpu, s)) ||
 	    (wrong = restore_fields(vcpu, s)) || (wrong = restore_event(vcpu, s)) ||
