@@ -273,6 +273,8 @@ VMM_TESTS := $(filter build/unit/test_vmm_%,$(UNIT_TESTS))
 build/unit/test_vmm_hypercall: build/model/vmm/event.c.o
 build/unit/test_vmm_snapshot: $(patsubst %,build/model/vmm/%.c.o,event fred timer)
 build/unit/test_vmm_soft_engine: build/model/vmm/soft_walk.c.o
+build/unit/test_vmm_soft_fred: $(patsubst %,build/model/vmm/%.c.o, \
+	event fred soft_decode soft_engine soft_walk)
 $(VMM_TESTS): build/unit/test_vmm_%: build/model/tests/unit/test_vmm_%.c.o build/model/vmm/%.c.o \
 		build/model/tests/unit/model/model.c.o build/unit/host.a
 	$(call say,LD )

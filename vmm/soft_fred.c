@@ -189,10 +189,10 @@ static void deliver(struct vcpu *vcpu, struct soft_cpu *cpu, struct event event)
 {
 	struct event fault;
 
+	exception_begins(&event);
 	for (;;) {
 		enum event_merge_result merged;
 
-		exception_begins(&event);
 		switch (soft_deliver(cpu, &event, &fault)) {
 		case SOFT_DONE:
 			store(cpu);
@@ -202,6 +202,8 @@ static void deliver(struct vcpu *vcpu, struct soft_cpu *cpu, struct event event)
 		default:
 			break;
 		}
+		/* CR2 is set also by a fault that becomes #DF (SDM 3A, 6.15). */
+		exception_begins(&fault);
 		/*
 		 * An interrupt whose delivery faults was taken, and is gone, as in hardware. The
 		 * saved RFLAGS of a fault have RF = 1 (SDM 3A, 18.3.1.1).
@@ -438,6 +440,8 @@ bool soft_fred_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 		*slot = value;
 		return true;
 	}
+	if (msr != MSR_IA32_SYSENTER_CS || !vcpu->soft.on)
+		return false;
 	vcpu->soft.sysenter_cs = (uint32_t)value;
-	return msr == MSR_IA32_SYSENTER_CS && vcpu->soft.on;
+	return true;
 }

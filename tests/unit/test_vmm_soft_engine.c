@@ -982,6 +982,7 @@ TEST(segments_from_the_ldt)
 	cpu.ldt_base = LDT_BASE + 1;
 	cpu.ldt_limit = 0xe;
 	memcpy((uint8_t *)slot(LDT_BASE) + 1, &(uint64_t){ CODE64 }, 8);
+	memcpy((uint8_t *)slot(LDT_BASE) + 9, &(uint64_t){ DATA }, 8);
 	frame[SLOT_CS] = 0x7;
 	frame[SLOT_SS] = 0xf;
 	expect_gp("a limit one less", 0xc);
@@ -1018,7 +1019,9 @@ TEST(a_table_in_a_user_page)
 	frame[SLOT_SS] = 0x4b;
 	cpu.gdt_base = USER_PAGE;
 	cpu.paging.cr4 |= CR4_SMAP;
-	cpu.rflags |= AC; /* an implicit access: AC is no matter */
+	/* An implicit access: AC is no matter, nor is what an access before it was. */
+	cpu.rflags |= AC;
+	cpu.paging.smap_suspended = true;
 	remember();
 	expect_fault_of("SMAP", soft_eretu(&cpu, &fault), 14, 1, USER_PAGE + GDT_CS);
 }
