@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The tools themselves: what they refuse, and what they promise to callers."""
 import os
+import re
 import subprocess
 import sys
 
@@ -68,3 +69,39 @@ class TestImages:
         for name in ("one", "two"):
             boot.linux_image(tmp_path / name, cmdline="a b")
         assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+class TestErrataTables:
+    """docs/errata.md and docs/softfred.md name the deviations that the code names, and no others."""
+
+    @staticmethod
+    def read(name):
+        return (emulator.ROOT / name).read_text("utf-8")
+
+    @pytest.fixture(scope="class")
+    def rows(self):
+        """Identifier: the row's other cells."""
+        text = self.read("docs/errata.md") + self.read("docs/softfred.md")
+        found = re.findall(r"^\| ([A-Z]{2}-\d+) \|(.*)\|$", text, re.MULTILINE)
+        assert len(found) == len(dict(found)), "an identifier has two rows"
+        return dict(found)
+
+    def test_code_names_no_other(self, rows):
+        folders = ("boot", "guest", "lib", "tools", "vmm")
+        sources = [file for folder in folders for file in (emulator.ROOT / folder).rglob("*.*")]
+        for file in sources:
+            if file.suffix in (".c", ".h", ".asm", ".py", ".sh"):
+                named = set(re.findall(r"\b(?:BX|FR|FW|SW)-\d+\b", file.read_text("utf-8")))
+                assert named <= rows.keys(), file
+
+    def test_those_of_the_self_test(self, rows):
+        """Their numbers are those of `enum erratum`, each with its line for the log."""
+        told = {name for name, row in rows.items() if name[:2] == "FR" and "self-test" in row}
+        for file in ("vmm/errata.h", "vmm/errata.c"):
+            numbers = re.findall(r"\bERRATUM_FR_(\d+)\b(?:\] =| = )", self.read(file))
+            assert {f"FR-{number}" for number in numbers} == told, file
+
+    def test_those_that_the_built_in_guest_shows(self, rows):
+        told = {name for name, row in rows.items() if "Suite" in row or name[:2] == "SW"}
+        assert set(re.findall(r'"([A-Z]{2}-\d+)"', self.read("guest/errata.c"))) == told
+        assert set(emulator.FRED_ERRATA.split(",")) <= rows.keys()
