@@ -442,6 +442,7 @@ TEST(a_nested_page_fault)
 	expect_delivered(true, LEVEL_TOP(1), USER_RIP, 0x0603000e0000002b);
 	assert_int_equal(model.cr2, NO_PAGE + 0x7f8);
 	assert_int_equal(slot(FIELD(GUEST_RSP))[0], 2);
+	assert_int_equal(slot(FIELD(GUEST_RSP))[3], 0x10202); /* RF: a fault */
 	assert_int_equal(slot(FIELD(GUEST_RSP))[6], NO_PAGE + 0x7f8);
 	assert_int_equal(vcpu.soft.state.config, ENTRY_POINT | 1);
 }
@@ -617,6 +618,23 @@ TEST(lkgs_operands)
 	assert_int_equal(model.cr2, NO_PAGE);
 }
 
+TEST(lkgs_from_the_ldt)
+{
+	model_set(VMCS_GUEST_LDTR_BASE, PAGE(7));
+	model_set(VMCS_GUEST_LDTR_LIMIT, 0xf);
+	model_set(VMCS_GUEST_LDTR_ACCESS_RIGHTS, ACCESS_RIGHTS_LDT);
+	*slot(PAGE(7) + 8) = TLS;
+	vcpu.regs.rax = 0xf;
+	RAISE_AT(UD, BYTES(0xf2, 0x0f, 0x00, 0xf0));
+	expect_gs(0xf, 0xc0f3, TLS_BASE);
+	/* What LDTR has when it is not usable does not count. */
+	model_set(VMCS_GUEST_LDTR_ACCESS_RIGHTS, ACCESS_RIGHTS_UNUSABLE);
+	RAISE_AT(UD, BYTES(0xf2, 0x0f, 0x00, 0xf0));
+	assert_int_equal(FIELD(GUEST_RIP), ENTRY_POINT + 0x100);
+	assert_int_equal(slot(FIELD(GUEST_RSP))[0], 0xc);
+	assert_int_equal(slot(FIELD(GUEST_RSP))[5], 0x0203000d00000018);
+}
+
 TEST(lkgs_with_fred_off)
 {
 	static const uint8_t lkgs_ax[] = { 0xf2, 0x0f, 0x00, 0xf0 };
@@ -732,6 +750,7 @@ int main(void)
 		RUN_ON(sti_blocking_with_single_steps),
 		RUN_ON(lkgs),
 		RUN_ON(lkgs_operands),
+		RUN_ON(lkgs_from_the_ldt),
 		RUN_ON(lkgs_with_fred_off),
 		RUN_ON(msrs_of_fred),
 		RUN_ON(msrs_that_fred_hides),
