@@ -169,71 +169,53 @@ struct event_row {
 	bool user_too; /* the level counts in ring 3 as well */
 };
 
-#define HARDWARE(v, ...)                              \
-	{                                             \
-		.type = 3, .vector = (v), __VA_ARGS__ \
-	}
-#define ERROR(code)   .has_error_code = true, .error_code = (code)
-#define LENGTH(bytes) .instruction_length = (bytes)
+#define EVENT(t, v, ...) .event = { .type = (t), .vector = (v), __VA_ARGS__ }
+#define ERROR(code)	 .has_error_code = true, .error_code = (code)
+#define LENGTH(bytes)	 .instruction_length = (bytes)
 
 static const struct event_row events[] = {
-	{ .name = "interrupt 0x20",
-	  { .type = 0, .vector = 0x20 },
-	  0x0200002000000000,
-	  FROM_CONFIG },
-	{ .name = "interrupt 0xff",
-	  { .type = 0, .vector = 0xff },
-	  0x020000ff00000000,
-	  FROM_CONFIG },
-	{ .name = "NMI", { .type = 2, .vector = 2 }, 0x0202000200040000, FROM_STKLVLS },
+	{ .name = "interrupt 0x20", EVENT(0, 0x20), 0x0200002000000000, FROM_CONFIG },
+	{ .name = "interrupt 0xff", EVENT(0, 0xff), 0x020000ff00000000, FROM_CONFIG },
+	{ .name = "NMI", EVENT(2, 2), 0x0202000200040000, FROM_STKLVLS },
 	{ .name = "NMI with sources",
-	  { .type = 2, .vector = 2, .event_data = 0x5 },
+	  EVENT(2, 2, .event_data = 0x5),
 	  0x0202000200040000,
 	  FROM_STKLVLS },
-	{ .name = "#DE", HARDWARE(0), 0x0203000000000000, FROM_STKLVLS },
-	{ .name = "#DB", HARDWARE(1, .event_data = 0x4002), 0x0203000100000000, FROM_STKLVLS },
+	{ .name = "#DE", EVENT(3, 0), 0x0203000000000000, FROM_STKLVLS },
+	{ .name = "#DB", EVENT(3, 1, .event_data = 0x4002), 0x0203000100000000, FROM_STKLVLS },
 	{ .name = "#NM of XFD",
-	  HARDWARE(7, .event_data = 1ULL << 18),
+	  EVENT(3, 7, .event_data = 1ULL << 18),
 	  0x0203000700000000,
 	  FROM_STKLVLS },
-	{ .name = "#DF", HARDWARE(8, ERROR(0)), 0x0203000800000000, FROM_STKLVLS, true },
-	{ .name = "#GP", HARDWARE(13, ERROR(0xfffc)), 0x0203000d00000000, FROM_STKLVLS },
+	{ .name = "#DF", EVENT(3, 8, ERROR(0)), 0x0203000800000000, FROM_STKLVLS, true },
+	{ .name = "#GP", EVENT(3, 13, ERROR(0xfffc)), 0x0203000d00000000, FROM_STKLVLS },
 	{ .name = "#PF",
-	  HARDWARE(14, ERROR(0x80000007), .event_data = USER_RSP),
+	  EVENT(3, 14, ERROR(0x80000007), .event_data = USER_RSP),
 	  0x0203000e00000000,
 	  FROM_STKLVLS },
-	{ .name = "#MC", HARDWARE(18), 0x0203001200000000, FROM_STKLVLS },
-	{ .name = "vector 31", HARDWARE(31), 0x0203001f00000000, FROM_STKLVLS },
+	{ .name = "#MC", EVENT(3, 18), 0x0203001200000000, FROM_STKLVLS },
+	{ .name = "vector 31", EVENT(3, 31), 0x0203001f00000000, FROM_STKLVLS },
 	{ .name = "nested #PF",
-	  HARDWARE(14, ERROR(2), .event_data = 8, .nested = true),
+	  EVENT(3, 14, ERROR(2), .event_data = 8, .nested = true),
 	  0x0603000e00000000,
 	  FROM_STKLVLS,
 	  true },
 	{ .name = "nested #SS",
-	  HARDWARE(12, ERROR(0), .nested = true),
+	  EVENT(3, 12, ERROR(0), .nested = true),
 	  0x0603000c00000000,
 	  FROM_STKLVLS,
 	  true },
-	{ .name = "INT 0x80", { .type = 4, .vector = 0x80, LENGTH(2) }, 0x2204008000020000, NEVER },
-	{ .name = "INT 3 of two bytes",
-	  { .type = 4, .vector = 3, LENGTH(2) },
-	  0x2204000300020000,
-	  NEVER },
-	{ .name = "INT 255", { .type = 4, .vector = 255, LENGTH(2) }, 0x220400ff00020000, NEVER },
-	{ .name = "INT1", { .type = 5, .vector = 1, LENGTH(1) }, 0x1205000100000000, FROM_STKLVLS },
-	{ .name = "INT3", { .type = 6, .vector = 3, LENGTH(1) }, 0x1206000300000000, FROM_STKLVLS },
-	{ .name = "INTO", { .type = 6, .vector = 4, LENGTH(1) }, 0x1206000400000000, FROM_STKLVLS },
-	{ .name = "SYSCALL", { .type = 7, .vector = 1, LENGTH(2) }, 0x2207000100020000, NEVER },
-	{ .name = "SYSENTER", { .type = 7, .vector = 2, LENGTH(2) }, 0x2207000200020000, NEVER },
-	{ .name = "SYSCALL of 15 bytes",
-	  { .type = 7, .vector = 1, LENGTH(15) },
-	  0xf207000100020000,
-	  NEVER },
+	{ .name = "INT 0x80", EVENT(4, 0x80, LENGTH(2)), 0x2204008000020000, NEVER },
+	{ .name = "INT 3 of two bytes", EVENT(4, 3, LENGTH(2)), 0x2204000300020000, NEVER },
+	{ .name = "INT 255", EVENT(4, 255, LENGTH(2)), 0x220400ff00020000, NEVER },
+	{ .name = "INT1", EVENT(5, 1, LENGTH(1)), 0x1205000100000000, FROM_STKLVLS },
+	{ .name = "INT3", EVENT(6, 3, LENGTH(1)), 0x1206000300000000, FROM_STKLVLS },
+	{ .name = "INTO", EVENT(6, 4, LENGTH(1)), 0x1206000400000000, FROM_STKLVLS },
+	{ .name = "SYSCALL", EVENT(7, 1, LENGTH(2)), 0x2207000100020000, NEVER },
+	{ .name = "SYSENTER", EVENT(7, 2, LENGTH(2)), 0x2207000200020000, NEVER },
+	{ .name = "SYSCALL of 15 bytes", EVENT(7, 1, LENGTH(15)), 0xf207000100020000, NEVER },
 	/* A vector that IA32_FRED_STKLVLS has no bits for. */
-	{ .name = "type 6, vector 0x40",
-	  { .type = 6, .vector = 0x40, LENGTH(1) },
-	  0x1206004000000000,
-	  NEVER },
+	{ .name = "type 6, vector 0x40", EVENT(6, 0x40, LENGTH(1)), 0x1206004000000000, NEVER },
 };
 
 /* The only stack level that is not 0 is this one. */
@@ -428,6 +410,8 @@ TEST(selectors_of_star_lose_their_rpl)
 	expect_ring0_segments(0xfff8, 0);
 }
 
+#define PF(code) .vector = 14, .error = (code)
+
 /* Stacks that cannot be pushed on. */
 static const struct {
 	const char *name;
@@ -436,40 +420,30 @@ static const struct {
 	uint8_t cpl, vector; /* vector 0: it works */
 	uint32_t error;
 } pushes[] = {
-	{ .name = "unmapped", NO_PAGE + 0x40, .vector = 14, .error = 2 },
-	{ .name = "unmapped, top at a page's end", NO_PAGE + PAGE_SIZE, .vector = 14, .error = 2 },
+	{ .name = "unmapped", NO_PAGE + 0x40, PF(2) },
+	{ .name = "unmapped, top at a page's end", NO_PAGE + PAGE_SIZE, PF(2) },
 	{ .name = "unmapped page above is not touched", NO_PAGE },
-	{ .name = "unmapped, from ring 3", NO_PAGE + 0x800, .cpl = 3, .vector = 14, .error = 2 },
-	{ .name = "read-only", READ_ONLY_PAGE + 0x40, .vector = 14, .error = 3 },
+	{ .name = "unmapped, from ring 3", NO_PAGE + 0x800, .cpl = 3, PF(2) },
+	{ .name = "read-only", READ_ONLY_PAGE + 0x40, PF(3) },
 	{ .name = "user page without SMAP", USER_PAGE + 0x40 },
-	{ .name = "user page with SMAP",
-	  USER_PAGE + 0x40,
-	  .cr4 = CR4_SMAP,
-	  .vector = 14,
-	  .error = 3 },
+	{ .name = "user page with SMAP", USER_PAGE + 0x40, .cr4 = CR4_SMAP, PF(3) },
 	{ .name = "user page with SMAP, AC", USER_PAGE + 0x40, .cr4 = CR4_SMAP, .rflags = AC },
 	{ .name = "user page with SMAP, AC, from ring 3",
 	  USER_PAGE + 0x40,
 	  .cr4 = CR4_SMAP,
 	  .rflags = AC,
 	  .cpl = 3,
-	  .vector = 14,
-	  .error = 3 },
+	  PF(3) },
 	{ .name = "user page with SMEP", USER_PAGE + 0x40, .cr4 = CR4_SMEP },
 	{ .name = "no execute", STACK_PAGE(8) + 0x40, .entry_set = ENTRY_NX },
 	{ .name = "no execute without NXE",
 	  STACK_PAGE(8) + 0x40,
 	  .entry_set = ENTRY_NX,
 	  .efer_clear = EFER_NXE,
-	  .vector = 14,
-	  .error = 0xb },
-	{ .name = "reserved bit",
-	  STACK_PAGE(8) + 0x40,
-	  .entry_set = 1ULL << 50,
-	  .vector = 14,
-	  .error = 0xb },
+	  PF(0xb) },
+	{ .name = "reserved bit", STACK_PAGE(8) + 0x40, .entry_set = 1ULL << 50, PF(0xb) },
 	{ .name = "the first canonical address above", HIGH_START, .vector = 12 },
-	{ .name = "the last canonical ones below", LOW_END, .vector = 14, .error = 2 },
+	{ .name = "the last canonical ones below", LOW_END, PF(2) },
 	{ .name = "not canonical", LOW_END + 0x40, .vector = 12 },
 	{ .name = "not canonical, from ring 3", 0x1234000000000000, .cpl = 3, .vector = 12 },
 	{ .name = "address 0 wraps", 0 },
@@ -757,7 +731,7 @@ static const struct {
 	uint32_t error;
 	uint64_t address;
 } pops[] = {
-	{ .name = "unmapped", NO_PAGE + 0x40, .vector = 14, .error = 0, .address = NO_PAGE + 0x48 },
+	{ .name = "unmapped", NO_PAGE + 0x40, PF(0), .address = NO_PAGE + 0x48 },
 	{ .name = "RIP is the first of an unmapped page",
 	  NO_PAGE - 8,
 	  .vector = 14,
@@ -767,12 +741,11 @@ static const struct {
 	{ .name = "user page, SMAP",
 	  USER_PAGE + 0x100,
 	  .cr4 = CR4_SMAP,
-	  .vector = 14,
-	  .error = 1,
+	  PF(1),
 	  .address = USER_PAGE + 0x108 },
 	{ .name = "not canonical", LOW_END, .vector = 12 },
 	{ .name = "becomes not canonical", LOW_END - 8, .vector = 12 },
-	/* All that is read fits, though RSP itself is no address. */
+	/* And these can. */
 	{ .name = "user page, SMAP, AC", USER_PAGE + 0x100, .cr4 = CR4_SMAP, .rflags = AC },
 	{ .name = "user page", USER_PAGE + 0x100 },
 	{ .name = "read-only page", READ_ONLY_PAGE + 0x100 },

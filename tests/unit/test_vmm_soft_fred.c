@@ -289,6 +289,17 @@ TEST(stepping_over_lidt)
 	assert_int_equal(FIELD(GUEST_IDTR_LIMIT), 0x7ff);
 }
 
+/* A vcpu may be saved at any exit. */
+TEST(switched_off_while_stepping)
+{
+	handle_descriptor_table(&vcpu);
+	soft_fred_switch(&vcpu, false);
+	assert_false(vcpu.soft.stepping);
+	assert_int_equal(FIELD(GUEST_IDTR_LIMIT), IDT_LIMIT);
+	assert_false(FIELD(SECONDARY_PROC_CONTROLS) & PROC2_DESCRIPTOR_TABLE);
+	assert_false(FIELD(PROC_BASED_CONTROLS) & PROC_MONITOR_TRAP);
+}
+
 TEST(lidt_that_faults_or_is_interrupted)
 {
 	handle_descriptor_table(&vcpu);
@@ -378,6 +389,13 @@ TEST(sysenter_and_sysexit)
 	set_up_on(NULL);
 	RAISE_AT(GP0, BYTES(0x0f, 0x35));
 	expect_delivered(false, CURRENT_STACK + 0x800, RIP, 0x0203000600000018);
+	/* Other exceptions there are not these. */
+	set_up_on(NULL);
+	RAISE_AT(UD, BYTES(0x0f, 0x34));
+	expect_delivered(false, CURRENT_STACK + 0x800, RIP, 0x0203000600000018);
+	set_up_on(NULL);
+	RAISE_AT(event_exception_error(VECTOR_GP, 8), BYTES(0x0f, 0x34));
+	expect_delivered(false, CURRENT_STACK + 0x800, RIP, 0x0203000d00000018);
 }
 
 TEST(an_instruction_at_the_end_of_memory)
@@ -729,6 +747,7 @@ int main(void)
 		RUN(off_is_as_before_on),
 		RUN(what_the_guest_writes_meanwhile_is_kept),
 		RUN_ON(stepping_over_lidt),
+		RUN_ON(switched_off_while_stepping),
 		RUN_ON(lidt_that_faults_or_is_interrupted),
 		RUN_ON(exceptions),
 		RUN_ON(int_n_is_a_fault_of_the_empty_idt),
