@@ -139,6 +139,8 @@ static inline __attribute__((always_inline)) void adjust(const struct vm *vm, ui
 				r->ecx &= ~CPUID_7_ECX_WAITPKG;
 			if (!(machine.controls.proc2 & PROC2_INVPCID))
 				r->ebx &= ~CPUID_7_EBX_INVPCID;
+			if (vm->fred == FRED_BACKEND_SOFT)
+				r->edx |= CPUID_7_EDX_ARCH_CAPABILITIES;
 			if (!vm->shadow_stacks) {
 				r->ecx &= ~CPUID_7_ECX_SHSTK;
 				r->edx &= ~CPUID_7_EDX_IBT;

@@ -120,7 +120,7 @@ static enum fred_backend choose(enum fred_mode wish)
 					 "fred = auto or soft gives the guest FRED by software");
 		return FRED_BACKEND_NATIVE;
 	default:
-		return native ? FRED_BACKEND_NATIVE : FRED_BACKEND_NONE;
+		return native ? FRED_BACKEND_NATIVE : FRED_BACKEND_SOFT;
 	}
 }
 

@@ -53,7 +53,8 @@ static const struct msr_policy policies[] = {
 	{ ONE(MSR_IA32_MPERF), DEVICE, DEVICE, "counts the guest's time and ours alike" },
 	{ ONE(MSR_IA32_APERF), DEVICE, DEVICE, "counts the guest's time and ours alike" },
 	{ ONE(MSR_IA32_MTRRCAP), DEVICE, FAULT, "constant" },
-	{ ONE(MSR_IA32_ARCH_CAPABILITIES), DEVICE, FAULT, "constant" },
+	{ ONE(MSR_IA32_ARCH_CAPABILITIES), VIRTUAL, FAULT,
+	  "constant; with software FRED it has RDCL_NO: docs/softfred.md" },
 	{ MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, DIRECT, DIRECT, "in the VMCS" },
 	{ ONE(MSR_IA32_MCG_CAP), DEVICE, FAULT, "machine checks go to the guest" },
 	{ MSR_IA32_MCG_STATUS, MSR_IA32_MCG_CTL, DEVICE, DEVICE, "machine checks go to the guest" },
@@ -171,6 +172,20 @@ void msr_set_exits(const struct vm *vm, uint32_t msr, bool exits)
 		apply(find(msr), vm, vm->msr_bitmap, msr);
 }
 
+/*
+ * Linux switches FRED off on a processor that it takes to be vulnerable to Meltdown, since its
+ * page-table isolation does not go with FRED.
+ */
+static bool read_arch_capabilities(const struct vcpu *vcpu, uint64_t *value)
+{
+	const bool has_msr = cpuid(7, 0).edx & CPUID_7_EDX_ARCH_CAPABILITIES;
+	const bool soft = vcpu->vm->fred == FRED_BACKEND_SOFT;
+
+	*value = (has_msr ? rdmsr(MSR_IA32_ARCH_CAPABILITIES) : 0) |
+		 (soft ? ARCH_CAPABILITIES_RDCL_NO : 0);
+	return has_msr || soft;
+}
+
 static bool write_apic_base(struct vcpu *vcpu, uint64_t value)
 {
 	const uint64_t old = rdmsr(MSR_IA32_APIC_BASE);
@@ -252,6 +267,8 @@ static __attribute__((noinline)) void read_other(struct vcpu *vcpu, uint32_t msr
 
 	if (msr == MSR_IA32_PL0_SSP && vcpu->vm->fred == FRED_BACKEND_NATIVE)
 		answer(vcpu, vcpu->pl0_ssp);
+	else if (msr == MSR_IA32_ARCH_CAPABILITIES && read_arch_capabilities(vcpu, &value))
+		answer(vcpu, value);
 	else if (soft_fred_rdmsr(vcpu, msr, &value))
 		answer(vcpu, value);
 	else

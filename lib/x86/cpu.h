@@ -106,12 +106,13 @@ enum vector {
 #define CPUID_7_ECX_OSPKE   (1U << 4)
 #define CPUID_7_ECX_WAITPKG (1U << 5)
 /* CPUID leaf 7, subleaf 1 */
-#define CPUID_7_1_EAX_FRED    (1U << 17)
-#define CPUID_7_1_EAX_LKGS    (1U << 18)
-#define CPUID_7_1_EAX_WRMSRNS (1U << 19)
-#define CPUID_7_ECX_SHSTK     (1U << 7)
-#define CPUID_7_EDX_IBT	      (1U << 20)
-#define CPUID_D_1_EAX_XFD     (1U << 4)
+#define CPUID_7_1_EAX_FRED	      (1U << 17)
+#define CPUID_7_1_EAX_LKGS	      (1U << 18)
+#define CPUID_7_1_EAX_WRMSRNS	      (1U << 19)
+#define CPUID_7_ECX_SHSTK	      (1U << 7)
+#define CPUID_7_EDX_ARCH_CAPABILITIES (1U << 29)
+#define CPUID_7_EDX_IBT		      (1U << 20)
+#define CPUID_D_1_EAX_XFD	      (1U << 4)
 /* CPUID leaf 0xd, subleaf 1 */
 #define CPUID_D_1_EAX_XSAVES (1U << 3)
 /* CPUID leaf 0x80000001 */

@@ -94,6 +94,8 @@
 
 #define MTRR_DEF_TYPE_ENABLE (1ULL << 11)
 
+#define ARCH_CAPABILITIES_RDCL_NO (1ULL << 0) /* not vulnerable to Meltdown */
+
 #define FEATURE_CONTROL_LOCKED	    (1ULL << 0)
 #define FEATURE_CONTROL_VMX_OUTSIDE (1ULL << 2)
 

@@ -420,7 +420,9 @@ static const char *choose(enum fred_mode mode, enum fred_method method)
 TEST(what_manfred_cfg_wishes)
 {
 	assert_null(choose(FRED_AUTO, FRED_METHOD_NONE));
-	assert_int_equal(vm.fred, FRED_BACKEND_NONE);
+	assert_int_equal(vm.fred, FRED_BACKEND_SOFT);
+	assert_null(choose(FRED_SOFT, FRED_METHOD_VMCS));
+	assert_int_equal(vm.fred, FRED_BACKEND_SOFT);
 	assert_null(choose(FRED_AUTO, FRED_METHOD_MSR_AREAS));
 	assert_int_equal(vm.fred, FRED_BACKEND_NATIVE);
 	assert_null(choose(FRED_NATIVE, FRED_METHOD_VMCS));

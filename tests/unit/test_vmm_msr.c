@@ -12,6 +12,7 @@
 #include "vmm/msr.h"
 #include "vmm/vcpu.h"
 #include "vmm/vmcs.h"
+#include "vmm/x86.h"
 
 #define HIGH_MSRS    0xc0000000U
 #define RANGE	     0x2000U /* MSRs in each half of the bitmap */
@@ -36,9 +37,18 @@ bool soft_fred_wrmsr(struct vcpu *of __attribute__((unused)), uint32_t msr __att
 	return false;
 }
 
+static struct cpuid_leaf features; /* leaf 7 */
+
+struct cpuid_leaf cpuid(uint32_t leaf __attribute__((unused)),
+			uint32_t subleaf __attribute__((unused)))
+{
+	return features;
+}
+
 static int set_up(void **state __attribute__((unused)))
 {
 	model_reset();
+	features = (struct cpuid_leaf){ 0 };
 	memset(&vm, 0, sizeof(vm));
 	memset(&vcpu, 0, sizeof(vcpu));
 	vcpu.vm = &vm;
@@ -70,13 +80,13 @@ static const struct allowed for_all[] = {
 
 /* Beside these, with the machine's devices. */
 static const struct allowed for_device_owners[] = {
-	{ 0x10, 0x10, WRITE },	 { 0x1b, 0x1b, READ },	 { 0x3b, 0x3b, BOTH },
-	{ 0x48, 0x48, BOTH },	 { 0x49, 0x49, WRITE },	 { 0xce, 0xce, READ },
-	{ 0xe7, 0xe8, BOTH },	 { 0xfe, 0xfe, READ },	 { 0x10a, 0x10a, READ },
-	{ 0x10b, 0x10b, WRITE }, { 0x179, 0x179, READ }, { 0x17a, 0x17b, BOTH },
-	{ 0x1a0, 0x1a0, READ },	 { 0x200, 0x21f, READ }, { 0x250, 0x250, READ },
-	{ 0x258, 0x259, READ },	 { 0x268, 0x26f, READ }, { 0x2ff, 0x2ff, READ },
-	{ 0x400, 0x47f, BOTH },	 { 0x6e0, 0x6e0, BOTH }, { 0x800, 0x8ff, BOTH },
+	{ 0x10, 0x10, WRITE },	{ 0x1b, 0x1b, READ },	{ 0x3b, 0x3b, BOTH },
+	{ 0x48, 0x48, BOTH },	{ 0x49, 0x49, WRITE },	{ 0xce, 0xce, READ },
+	{ 0xe7, 0xe8, BOTH },	{ 0xfe, 0xfe, READ },	{ 0x10b, 0x10b, WRITE },
+	{ 0x179, 0x179, READ }, { 0x17a, 0x17b, BOTH }, { 0x1a0, 0x1a0, READ },
+	{ 0x200, 0x21f, READ }, { 0x250, 0x250, READ }, { 0x258, 0x259, READ },
+	{ 0x268, 0x26f, READ }, { 0x2ff, 0x2ff, READ }, { 0x400, 0x47f, BOTH },
+	{ 0x6e0, 0x6e0, BOTH }, { 0x800, 0x8ff, BOTH },
 };
 
 /* With FRED, and with shadow stacks. */
@@ -195,6 +205,24 @@ TEST(reads_that_exit)
 	assert_int_equal(value, 1); /* locked, VMX off */
 	assert_true(read_msr(0xda0, &value));
 	assert_int_equal(value, 0);
+}
+
+/* With software FRED the guest shall not think of Meltdown: Linux would not use FRED. */
+TEST(arch_capabilities)
+{
+	uint64_t value;
+
+	model.msr = UNTOUCHED;
+	assert_false(read_msr(0x10a, &value));
+	features.edx = 1U << 29;
+	assert_true(read_msr(0x10a, &value));
+	assert_int_equal(value, UNTOUCHED);
+	vm.fred = FRED_BACKEND_SOFT;
+	assert_true(read_msr(0x10a, &value));
+	assert_int_equal(value, UNTOUCHED | 1);
+	features.edx = 0;
+	assert_true(read_msr(0x10a, &value));
+	assert_int_equal(value, 1);
 }
 
 /* ---- WRMSR ---- */
@@ -359,6 +387,7 @@ int main(void)
 		RUN(bitmap_of_a_guest_with_fred),
 		RUN(bitmap_of_a_guest_with_shadow_stacks),
 		RUN(reads_that_exit),
+		RUN(arch_capabilities),
 		RUN(writes_that_exit),
 		RUN(xss_stays_0),
 		RUN(apic_base_does_not_move),
