@@ -6,6 +6,8 @@
  */
 #include "vmm/event.h"
 
+#include <stddef.h>
+
 #include "lib/x86/cpu.h"
 #include "lib/x86/fred.h"
 #include "lib/x86/msr.h"
@@ -216,9 +218,12 @@ void event_queue_nmi(struct vcpu *vcpu)
 
 void event_queue_interrupt(struct vcpu *vcpu, uint8_t vector)
 {
+	const uint64_t bit = 1ULL << vector % 64;
+
 	/* Atomic, as setting work: the VMM's own interrupt handler may come at any time. */
-	__atomic_or_fetch(&vcpu->pending_interrupts[vector / 64], 1ULL << vector % 64,
-			  __ATOMIC_RELAXED);
+	if (__atomic_fetch_or(&vcpu->pending_interrupts[vector / 64], bit, __ATOMIC_RELAXED) & bit)
+		vcpu->interrupts.merged++;
+	vcpu->interrupts.taken++;
 	vcpu_set_work(vcpu, WORK_INTERRUPT);
 }
 
@@ -366,6 +371,16 @@ static bool has_pending_interrupt(const struct vcpu *vcpu)
 	return (pending[0] | pending[1] | pending[2] | pending[3]) != 0;
 }
 
+unsigned int event_interrupts_waiting(const struct vcpu *vcpu)
+{
+	unsigned int count = 0;
+
+	for (size_t i = 0; i < sizeof(vcpu->pending_interrupts) / sizeof(uint64_t); i++)
+		for (uint64_t bits = vcpu->pending_interrupts[i]; bits != 0; bits &= bits - 1)
+			count++;
+	return count;
+}
+
 static uint8_t highest_pending_interrupt(const struct vcpu *vcpu)
 {
 	unsigned int word = 3;
@@ -395,6 +410,7 @@ static void inject_interrupt(struct vcpu *vcpu)
 	__atomic_and_fetch(&pending[vector / 64], ~(1ULL << vector % 64), __ATOMIC_RELAXED);
 	if (!has_pending_interrupt(vcpu))
 		vcpu_clear_work(vcpu, WORK_INTERRUPT);
+	vcpu->interrupts.delivered++;
 	inject(vcpu, &event);
 }
 

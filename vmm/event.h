@@ -70,6 +70,9 @@ void event_queue(struct vcpu *vcpu, struct event event);
 void event_queue_nmi(struct vcpu *vcpu);
 void event_queue_interrupt(struct vcpu *vcpu, uint8_t vector);
 
+/* Vectors that wait to be delivered. */
+unsigned int event_interrupts_waiting(const struct vcpu *vcpu);
+
 /* After an exit that interrupted the delivery of an event: queue that event again. */
 void event_complete_interrupted(struct vcpu *vcpu);
 

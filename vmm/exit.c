@@ -386,8 +386,14 @@ uint64_t exit_count(const struct vcpu *vcpu)
 
 void exit_statistics_print(const struct vcpu *vcpu)
 {
-	for (uint32_t i = 0; i < EXIT_REASON_COUNT; i++)
-		if (vcpu->exits_by_reason[i] != 0)
-			log_info("exits: %-24s %llu", exit_reason_name(i),
-				 (unsigned long long)vcpu->exits_by_reason[i]);
+	const struct interrupt_counts *const i = &vcpu->interrupts;
+
+	if (i->taken != 0)
+		log_info("interrupts: %llu taken, %llu delivered, %llu merged, %u waiting",
+			 (unsigned long long)i->taken, (unsigned long long)i->delivered,
+			 (unsigned long long)i->merged, event_interrupts_waiting(vcpu));
+	for (uint32_t reason = 0; reason < EXIT_REASON_COUNT; reason++)
+		if (vcpu->exits_by_reason[reason] != 0)
+			log_info("exits: %-24s %llu", exit_reason_name(reason),
+				 (unsigned long long)vcpu->exits_by_reason[reason]);
 }

@@ -69,6 +69,12 @@ enum vcpu_work {
 	WORK_SNAPSHOT = 1 << 5,		 /* at the next interrupted delivery: snapshot.h */
 };
 
+/* Interrupts of the machine that the VMM took from the APIC: none may get lost. */
+struct interrupt_counts {
+	uint64_t taken, delivered;
+	uint64_t merged; /* taken while the same vector waited already: the APIC prevents it */
+};
+
 struct vcpu {
 	struct guest_regs regs; /* first: see above */
 	uint64_t regs_end;	/* its address is HOST_RSP */
@@ -84,6 +90,7 @@ struct vcpu {
 	struct vmx_msr_entry *fred_area; /* FRED's MSRs in memory: NULL when they are in the VMCS */
 	uint64_t fred_rsp0, pl0_ssp;	 /* of fred.c: in the MSRs while they are loaded */
 	struct soft_fred soft;
+	struct interrupt_counts interrupts;
 	uint64_t exits_by_reason[EXIT_REASON_COUNT];
 	struct trace trace;
 };
