@@ -258,7 +258,7 @@ static void print_summary(void)
 
 bool suite_run(const struct suite_options *given)
 {
-	bool passed;
+	struct tap_counts total;
 
 	options = given;
 	summary_length = 0;
@@ -268,9 +268,11 @@ bool suite_run(const struct suite_options *given)
 	for (size_t c = 0; c < sizeof(chapters) / sizeof(chapters[0]); c++)
 		if (!options->bare || !(chapters[c]->needs & NEEDS_VMM))
 			run_chapter(chapters[c]);
-	passed = tap_end().failed == 0;
+	total = tap_end();
 	print_summary();
-	return passed;
+	if (total.run == 0)
+		print("# no test is called %s", options->tests);
+	return total.run != 0 && total.failed == 0;
 }
 
 void guest_unexpected(const struct frame *frame)

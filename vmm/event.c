@@ -82,9 +82,10 @@ static bool is_software_event(uint8_t type)
 	return type >= EVENT_SOFTWARE_INTERRUPT;
 }
 
-static bool is_fault(unsigned int type, unsigned int vector)
+static bool is_fault(unsigned int type, unsigned int vector, uint64_t event_data)
 {
-	return type == EVENT_HARDWARE_EXCEPTION && vector != VECTOR_DB;
+	return type == EVENT_HARDWARE_EXCEPTION &&
+	       (vector != VECTOR_DB || (event_data & EVENT_DEBUG_BD));
 }
 
 static enum exception_class exception_class(const struct event *event)
@@ -242,9 +243,9 @@ static bool is_syscall_in_disguise(const struct vcpu *vcpu, unsigned int type)
 }
 
 /* RF is to be as the frame shall have it (SDM 3C, 28.3.3): only faults set it. */
-static void correct_rf(unsigned int type, unsigned int vector)
+static void correct_rf(unsigned int type, unsigned int vector, uint64_t event_data)
 {
-	if (erratum_detected(ERRATUM_FR_23) && !is_fault(type, vector))
+	if (erratum_detected(ERRATUM_FR_23) && !is_fault(type, vector, event_data))
 		vmcs_clear_bits(VMCS_GUEST_RFLAGS, RFLAGS_RF);
 }
 
@@ -273,7 +274,7 @@ void event_complete_interrupted(struct vcpu *vcpu)
 	/* Its first delivery blocked NMIs; the next one needs them unblocked (SDM 3C, 27.3.1.5). */
 	if (event.type == EVENT_NMI)
 		vmcs_clear_bits(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
-	correct_rf(event.type, event.vector);
+	correct_rf(event.type, event.vector, event.event_data);
 	vcpu->event = event;
 	vcpu_set_work(vcpu, WORK_EVENT);
 }
@@ -305,10 +306,13 @@ bool event_repeat_interrupted(struct vcpu *vcpu)
 		vmcs_write(VMCS_ENTRY_INSTRUCTION_LENGTH, vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH));
 	else if (erratum_detected(ERRATUM_FR_13))
 		vmcs_write(VMCS_ENTRY_INSTRUCTION_LENGTH, 0);
-	/* The IDT does not mind what it is. */
-	if (machine.fred_method != FRED_METHOD_NONE)
-		vmcs_write(VMCS_INJECTED_EVENT_DATA, vmcs_read(VMCS_ORIGINAL_EVENT_DATA));
-	correct_rf(type, INTERRUPTION_VECTOR(info));
+	if (machine.fred_method != FRED_METHOD_NONE) {
+		/* The IDT does not mind what it is. */
+		const uint64_t event_data = vmcs_read(VMCS_ORIGINAL_EVENT_DATA);
+
+		vmcs_write(VMCS_INJECTED_EVENT_DATA, event_data);
+		correct_rf(type, INTERRUPTION_VECTOR(info), event_data);
+	}
 	return true;
 }
 

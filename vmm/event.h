@@ -15,6 +15,8 @@ struct vcpu;
 
 /* What of a #DB's event data goes to DR6: B0-B3, bus lock, BD, BS, RTM. */
 #define EVENT_DEBUG_CAUSES 0x1680fULL
+/* ... of which general detect alone makes it a fault. */
+#define EVENT_DEBUG_BD (1ULL << 13)
 
 struct event {
 	uint8_t type; /* enum event_type */

@@ -22,7 +22,6 @@
 #include "vmm/x86.h"
 
 #define ALL_EXCEPTIONS 0xffffffffU
-#define DEBUG_CAUSE_BD (1ULL << 13)
 
 /* Can the instructions that load and store IDTR be stepped over? Else they go unseen. */
 static bool can_step_descriptor_tables(void)
@@ -391,7 +390,7 @@ void soft_fred_exception(struct vcpu *vcpu, struct event event)
 		soft_fred_stepped(vcpu);
 	load(vcpu, &cpu);
 	/* General detect is a fault; the exit's RFLAGS do not always say so: BX-15. */
-	if (event.vector == VECTOR_DB && (event.event_data & DEBUG_CAUSE_BD))
+	if (event.vector == VECTOR_DB && (event.event_data & EVENT_DEBUG_BD))
 		cpu.rflags |= RFLAGS_RF;
 	if (event.vector == VECTOR_GP && (original & INTERRUPTION_VALID)) {
 		/* The IDT is empty: this was INT n. */

@@ -171,7 +171,7 @@ static void fill_fred(void)
 	model_set_msr(MSR_IA32_PL0_SSP, STACK(8));
 }
 
-/* These guests have no software FRED. */
+/* What waits is delivered by vmm/event.c, not by software. */
 void soft_fred_deliver(struct vcpu *of __attribute__((unused)),
 		       const struct event *event __attribute__((unused)))
 {
@@ -183,9 +183,12 @@ bool soft_fred_trap_pending(void)
 	return false;
 }
 
-void soft_fred_switch(struct vcpu *of __attribute__((unused)), bool on __attribute__((unused)))
+/* While it is on, the processor's EFER.SCE is 0. */
+void soft_fred_switch(struct vcpu *of, bool on)
 {
-	fail();
+	assert_int_not_equal(of->soft.on, on);
+	of->soft.on = on;
+	model_set(VMCS_GUEST_EFER, on ? EFER_LMA : EFER_LMA | EFER_SCE);
 }
 
 static int set_up(void **state __attribute__((unused)))
@@ -454,6 +457,38 @@ TEST(sound_snapshot)
 	assert_int_equal(vcpu.work, WORK_EVENT);
 }
 
+/* The fields are saved as the guest sees them, and what FRED of software needs is made anew. */
+TEST(software_fred_comes_back)
+{
+	const struct fred_state fred = { .config = 0xffff800000001002,
+					 .stklvls = 0x24,
+					 .rsp = { 0x1000, 0x2000, 0x3000, 0x4000 } };
+	struct event event = event_page_fault(2, FAULT_ADDRESS);
+
+	vm.fred = FRED_BACKEND_SOFT;
+	model_set(VMCS_GUEST_CR4, model.fields[VMCS_GUEST_CR4] & ~CR4_FRED);
+	model_set(VMCS_CR4_READ_SHADOW, CR4_FRED);
+	vcpu.soft.state = fred;
+	soft_fred_switch(&vcpu, true);
+	event.nested = true;
+	event_queue(&vcpu, event);
+	vcpu_save(&vcpu, &snapshot);
+	assert_true(vcpu.soft.on);
+	assert_true(snapshot.fields[SAVED_GUEST_EFER] & EFER_SCE);
+
+	memset(&vcpu.soft, 0x5a, sizeof(vcpu.soft));
+	memset(&vcpu.event, 0x5a, sizeof(vcpu.event));
+	vcpu_clear_work(&vcpu, WORK_EVENT);
+	vcpu_vmcs_init(&vcpu);
+	assert_null(vcpu_restore(&vcpu, &snapshot));
+	assert_true(vcpu.soft.on);
+	assert_false(vcpu.soft.stepping);
+	assert_memory_equal(&vcpu.soft.state, &fred, sizeof(fred));
+	assert_int_equal(vcpu.work, WORK_EVENT);
+	assert_true(vcpu.event.nested);
+	assert_int_equal(vcpu.event.event_data, FAULT_ADDRESS);
+}
+
 /* One thing that is wrong, and a part of what has to be said of it. */
 #define DAMAGE(member, wrong, words)                                           \
 	do {                                                                   \
@@ -570,6 +605,7 @@ int main(void)
 		RUN(nmi_in_the_meantime_is_not_lost),
 		RUN(waits_for_an_interrupted_delivery),
 		RUN(sound_snapshot),
+		RUN(software_fred_comes_back),
 		RUN(bad_snapshots),
 		RUN(msr_that_wrmsr_refuses),
 		RUN(rules_of_vm_entry),
