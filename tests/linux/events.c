@@ -37,7 +37,6 @@
 #define PF_USER	   0x4U
 #define PF_FETCH   0x10U
 
-
 #define SENTINEL 0x1122334455667700UL
 
 struct caught caught;
