@@ -98,6 +98,7 @@ class Machine:
     memory: int = 512  # MiB
     cpus: int = 1
     model: str = ""  # "": the best that the emulator has
+    ips: int = IPS  # instructions in a second of its devices
     # Bochs: a graphics card that the firmware has a framebuffer of. What it shows
     # is in the run's folder, a picture a second: SDL_window1-NUMBER.bmp.
     graphics: bool = False
@@ -178,7 +179,7 @@ class Bochs:
             f"romimage: file={FIRMWARE}, address={FIRMWARE_BASE:#x}",
             f"vgaromimage: file={VGA_FIRMWARE}",
             f"pci: enabled=1, chipset=i440fx{', slot1=cirrus' if machine.graphics else ''}",
-            f"cpu: model={model}, count={machine.cpus}, ips={IPS}, reset_on_triple_fault=1",
+            f"cpu: model={model}, count={machine.cpus}, ips={machine.ips}, reset_on_triple_fault=1",
             f"clock: sync=none, time0={TIME0}",
             f"com1: enabled=1, mode=file, dev={serial}",
             "ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14",

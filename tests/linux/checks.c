@@ -48,8 +48,9 @@
 #define SLEEP_LATE  0.1
 #define ALARM_US    20000
 
-/* A check that takes longer hangs. */
+/* A check that takes longer hangs; in a soak the guest's seconds may be short. */
 #define CHECK_SECONDS 5
+#define SOAK_LIMIT    500
 
 static const char *self; /* this program's path */
 
@@ -315,10 +316,10 @@ static const struct check_list *const lists[] = {
 	&machine_list, &event_checks, &step_checks, &compat_checks, &proof_checks,
 };
 
-/* Runs the check in a child; a child that dies or hangs has failed. */
-static void run_check(const struct check *check)
+/* Runs the check in a child; a child that dies or takes longer has failed. */
+static void run_check(const struct check *check, time_t seconds)
 {
-	const struct timespec limit = { .tv_sec = CHECK_SECONDS };
+	const struct timespec limit = { .tv_sec = seconds };
 	sigset_t child_ends;
 	bool late;
 	int status;
@@ -359,7 +360,7 @@ static int run_all(void)
 		for (size_t j = 0; j < lists[i]->count; j++, count++) {
 			const struct check *check = &lists[i]->checks[j];
 
-			run_check(check);
+			run_check(check, CHECK_SECONDS);
 			if (outcome->ok)
 				printf("linux: ok %s\n", check->name);
 			else
@@ -374,6 +375,47 @@ static int run_all(void)
 	return failed ? 1 : 0;
 }
 
+/* The checks that make load of many kinds and look at no clock. */
+static bool is_load(const char *name)
+{
+	static const char *const names[] = {
+		"disk",		  "processes",	   "faults",	   "signal-self",
+		"signal-fault",	  "divide",	   "int3",	   "selector",
+		"fault-write",	  "signal-nested", "step-flag",	   "ptrace-step",
+		"ptrace-syscall", "compat-int80",  "compat-fault", "compat-step",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Mixed load until the guest has been up for so many seconds, or something fails. */
+static int soak(int seconds)
+{
+	unsigned int count = 0;
+
+	outcome = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	while (atoi(file_line("/proc/uptime", "")) < seconds)
+		for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+			for (size_t j = 0; j < lists[i]->count; j++) {
+				const struct check *check = &lists[i]->checks[j];
+
+				if (!is_load(check->name))
+					continue;
+				run_check(check, SOAK_LIMIT);
+				count++;
+				if (!outcome->ok) {
+					printf("linux: not ok %s (%s), after %u\n", check->name,
+					       outcome->why, count);
+					return 1;
+				}
+			}
+	printf("linux: soak of %u checks, up %d s\n", count, atoi(file_line("/proc/uptime", "")));
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *command = argc > 1 ? argv[1] : "";
@@ -381,6 +423,8 @@ int main(int argc, char **argv)
 	self = argv[0];
 	if (strcmp(command, "all") == 0)
 		return run_all();
+	if (strcmp(command, "soak") == 0 && argc == 3)
+		return soak(atoi(argv[2]));
 	if (strcmp(command, "exit") == 0 && argc == 3)
 		return atoi(argv[2]);
 	if (strcmp(command, "tsc") == 0) {
@@ -389,6 +433,6 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(command, "drain") == 0)
 		return tcdrain(STDOUT_FILENO) == 0 ? 0 : 1;
-	fputs("usage: checks all|tsc|drain\n", stderr);
+	fputs("usage: checks all|soak SECONDS|tsc|drain\n", stderr);
 	return 2;
 }
