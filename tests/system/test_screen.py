@@ -53,7 +53,7 @@ class TestScreen:
         if not bochs.has_graphics:
             pytest.skip(f"{bochs.binary} has no display library {emulator.GRAPHICS_DISPLAY}")
         return manfred(
-            {"guest": "selftest", "console": "both", "at_end": "halt"},
+            {"guest": "selftest", "fred": "off", "console": "both", "at_end": "halt"},
             machine=emulator.Machine(graphics=True),
             grace=4,
         )
