@@ -140,6 +140,61 @@ static void bench_fred(void)
 	report("fred-switch-other", sample_switch, sample_nothing, (struct operands){ .rax = 1 });
 }
 
+/* The rest of bench_fred.asm: TSC before the instruction that raises an event, at the handler, and
+ * behind the return. */
+struct bench_times {
+	uint32_t start, handler, end;
+};
+
+extern const char bench_fred_stamp[], bench_int3[], bench_sti[], bench_syscall[], bench_load[];
+void bench_run_ring0(const char *code, struct bench_times *times);
+void bench_run_ring3(const char *code, struct bench_times *times);
+
+/* What the measuring itself is: RDTSC and a MOV; RDTSC, the handler's own work, and a jump. */
+#define OWN_DELIVERY	 2
+#define OWN_RETURN_RING0 4
+#define OWN_RETURN_RING3 6
+
+/* RAX is the code, RCX its ring, RDX whether the return is meant. */
+static uint64_t sample_event(const struct operands *operands)
+{
+	const char *const code = (const char *)operands->rax;
+	struct bench_times times;
+
+	if (code == bench_sti)
+		interrupt_self(VECTOR_INTERRUPT);
+	(operands->rcx == 0 ? bench_run_ring0 : bench_run_ring3)(code, &times);
+	if (code == bench_sti)
+		interrupt_acknowledge();
+	if (!operands->rdx)
+		return times.handler - times.start - OWN_DELIVERY;
+	return times.end - times.handler -
+	       (operands->rcx == 0 ? OWN_RETURN_RING0 : OWN_RETURN_RING3);
+}
+
+static void report_event(const char *delivery, const char *back, const char *code,
+			 unsigned int ring)
+{
+	struct operands operands = { .rax = (uintptr_t)code, .rcx = ring };
+
+	report(delivery, sample_event, sample_nothing, operands);
+	operands.rdx = 1;
+	report(back, sample_event, sample_nothing, operands);
+}
+
+void bench_run_events(void)
+{
+	if (!has_fred())
+		guest_fail("no FRED");
+	fred_begin(&(struct fred_setup){ 0 });
+	write_msr(MSR_IA32_FRED_CONFIG, (uintptr_t)bench_fred_stamp);
+	report_event("int3-delivery", "int3-erets", bench_int3, 0);
+	report_event("interrupt-delivery", "interrupt-erets", bench_sti, 0);
+	report_event("syscall-delivery", "syscall-eretu", bench_syscall, 3);
+	report_event("pf-delivery", "pf-eretu", bench_load, 3);
+	fred_end();
+}
+
 void bench_run(void)
 {
 	const uint64_t efer = try_rdmsr(MSR_IA32_EFER);

@@ -131,6 +131,12 @@ static void bench(void)
 	end(0);
 }
 
+static void bench_events(void)
+{
+	bench_run_events();
+	end(0);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -142,6 +148,7 @@ static const struct {
 	{ "end-failed", end_failed },
 	{ "port-io", port_io },
 	{ "bench", bench },
+	{ "bench-events", bench_events },
 };
 
 static _Noreturn void run_scenario(const char *name)

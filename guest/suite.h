@@ -125,7 +125,8 @@ _Noreturn void guest_unexpected(const struct frame *frame);
 /* test_fred_nested.c: neither the #PF nor the #DF after it has a stack. */
 void fred_triple_fault(void);
 
-/* bench.c */
+/* bench.c: exits, and FRED's events. The second one on the bare machine, too. */
 void bench_run(void);
+void bench_run_events(void);
 
 #endif
