@@ -159,7 +159,7 @@ void bench_run_ring3(const char *code, struct bench_times *times);
 static uint64_t sample_event(const struct operands *operands)
 {
 	const char *const code = (const char *)operands->rax;
-	struct bench_times times;
+	struct bench_times times = { 0 };
 
 	if (code == bench_sti)
 		interrupt_self(VECTOR_INTERRUPT);

@@ -5,13 +5,6 @@
 #include "lib/x86/fred.h"
 #include "lib/x86/msr.h"
 
-bool is_canonical(uint64_t address, unsigned int linear_bits)
-{
-	const uint64_t high = address >> (linear_bits - 1);
-
-	return high == 0 || high == ~0ULL >> (linear_bits - 1);
-}
-
 bool fred_msr_accepts(uint32_t msr, uint64_t value, unsigned int linear_bits)
 {
 	uint64_t reserved;

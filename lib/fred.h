@@ -7,7 +7,12 @@
 #include <stdint.h>
 
 /* Is this a linear address, on a processor with so many bits of them (48 or 57)? */
-bool is_canonical(uint64_t address, unsigned int linear_bits);
+static inline bool is_canonical(uint64_t address, unsigned int linear_bits)
+{
+	const unsigned int shift = 64 - linear_bits;
+
+	return (uint64_t)((int64_t)(address << shift) >> shift) == address;
+}
 
 /*
  * Does WRMSR take this value for this MSR (IA32_FRED_RSP0-3, STKLVLS, SSP1-3, CONFIG, or

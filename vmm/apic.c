@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The local APIC, in xAPIC or x2APIC mode as the firmware or the guest left it. Keeps no state:
- * a pass-through guest uses the same APIC.
+ * The local APIC, in xAPIC or x2APIC mode as the firmware or the guest left it. Keeps no state but
+ * where its page is: a pass-through guest uses the same APIC.
  */
 #include "vmm/apic.h"
 
@@ -24,6 +24,16 @@
 #define ICR_ASSERT	     (1U << 14)
 #define ICR_NMI		     (4U << 8)
 
+/* The page lies where the firmware put it: guests cannot move it (msr.c). */
+static volatile uint8_t *xapic(uint64_t base)
+{
+	static volatile uint8_t *page;
+
+	if (!page)
+		page = mmio_map(base & APIC_BASE_ADDRESS_MASK, PAGE_SIZE);
+	return page;
+}
+
 static void apic_write(uint32_t offset, uint32_t value)
 {
 	const uint64_t base = rdmsr(MSR_IA32_APIC_BASE);
@@ -31,9 +41,7 @@ static void apic_write(uint32_t offset, uint32_t value)
 	if (base & APIC_BASE_X2APIC) {
 		wrmsr(MSR_IA32_X2APIC_FIRST + offset / 16, value);
 	} else {
-		volatile uint8_t *const page = mmio_map(base & APIC_BASE_ADDRESS_MASK, PAGE_SIZE);
-
-		*(volatile uint32_t *)(page + offset) = value;
+		*(volatile uint32_t *)(xapic(base) + offset) = value;
 	}
 }
 
@@ -43,9 +51,7 @@ static uint32_t apic_read(uint32_t offset)
 
 	if (base & APIC_BASE_X2APIC)
 		return (uint32_t)rdmsr(MSR_IA32_X2APIC_FIRST + offset / 16);
-	return *(volatile uint32_t *)((volatile uint8_t *)mmio_map(base & APIC_BASE_ADDRESS_MASK,
-								   PAGE_SIZE) +
-				      offset);
+	return *(volatile uint32_t *)(xapic(base) + offset);
 }
 
 uint32_t apic_spurious(void)
@@ -80,10 +86,7 @@ void apic_send_self_nmi(void)
 
 		wrmsr(MSR_IA32_X2APIC_ICR, id << 32 | ICR_NMI | ICR_ASSERT);
 	} else {
-		const volatile uint8_t *const page =
-			mmio_map(base & APIC_BASE_ADDRESS_MASK, PAGE_SIZE);
-
-		apic_write(APIC_ICR_HIGH, *(const volatile uint32_t *)(page + APIC_ID));
+		apic_write(APIC_ICR_HIGH, apic_read(APIC_ID));
 		apic_write(APIC_ICR_LOW, ICR_NMI | ICR_ASSERT);
 	}
 }

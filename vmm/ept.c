@@ -111,6 +111,22 @@ static void map_machine(struct vm *vm, uint64_t start, uint64_t end)
 	}
 }
 
+/* The largest range of RAM. It lies apart from the VMM's region. */
+static struct guest_ram largest_ram(const struct memmap *map)
+{
+	struct guest_ram ram = { 0 };
+
+	for (uint32_t i = 0; i < map->count; i++) {
+		const struct memory_range *const range = &map->ranges[i];
+		const uint64_t start = (range->base + PAGE_MASK) & ~PAGE_MASK;
+		const uint64_t end = (range->base + range->size) & ~PAGE_MASK;
+
+		if (range->type == MEMORY_RAM && end > start && end - start > ram.size)
+			ram = (struct guest_ram){ start, end - start, phys_to_virt(start) };
+	}
+	return ram;
+}
+
 void ept_create(struct vm *vm)
 {
 	vm->ept = page_alloc();
@@ -120,8 +136,11 @@ void ept_create(struct vm *vm)
 		const uint64_t ram_end = memmap_end(&vm->boot->memmap);
 
 		map_machine(vm, 0, ram_end > 4 * SIZE_1G ? ram_end : 4 * SIZE_1G);
+		vm->ram = largest_ram(&vm->memmap);
 		return;
 	}
+	vm->ram = (struct guest_ram){ vm->memory.guest_base, vm->memory.size,
+				      phys_to_virt(vm->memory.host_base) };
 	for (uint64_t offset = 0; offset < vm->memory.size; offset += SIZE_2M)
 		map(vm, vm->memory.guest_base + offset, vm->memory.host_base + offset, LEVEL_2M,
 		    MTRR_WB);

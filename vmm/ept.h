@@ -8,6 +8,12 @@
 
 struct vm;
 
+/* Guest-physical memory that the VMM sees in one piece; whole pages. */
+struct guest_ram {
+	uint64_t base, size;
+	uint8_t *memory;
+};
+
 /* Build the tables: the VM's own memory, or the machine without the VMM's region. */
 void ept_create(struct vm *vm);
 

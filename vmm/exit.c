@@ -25,6 +25,9 @@
 #include "vmm/x86.h"
 
 #define WRMSRNS_LENGTH 3
+/* Exit interruption information: nothing but #UD. */
+#define UNDEFINED_OPCODE \
+	(INTERRUPTION_VALID | EVENT_HARDWARE_EXCEPTION << INTERRUPTION_TYPE_SHIFT | VECTOR_UD)
 
 typedef void exit_handler(struct vcpu *vcpu);
 
@@ -56,23 +59,13 @@ void skip_instruction(void)
 		pend_single_step();
 }
 
-static void handle_exception_nmi(struct vcpu *vcpu)
+/* The exception that exited. */
+static inline struct event exit_event(uint32_t info)
 {
-	const uint32_t info = vmcs_read32(VMCS_EXIT_INTERRUPTION_INFO);
 	struct event event = { .type = (uint8_t)INTERRUPTION_TYPE(info),
-			       .vector = INTERRUPTION_VECTOR(info) };
+			       .vector = INTERRUPTION_VECTOR(info),
+			       .nested = (info & INTERRUPTION_NESTED) != 0 };
 
-	if (event.type == EVENT_NMI) {
-		event_queue_nmi(vcpu);
-		return;
-	}
-	if (!vcpu->soft.on)
-		event_complete_interrupted(vcpu);
-	/* With #DF the bit is undefined (SDM 3C, 28.2.3). */
-	if ((info & INTERRUPTION_NMI_UNBLOCKED) && event.vector != VECTOR_DF &&
-	    !(vcpu->work & WORK_EVENT))
-		event_iret_interrupted();
-	event.nested = (info & INTERRUPTION_NESTED) != 0;
 	if (info & INTERRUPTION_ERROR_CODE_VALID) {
 		event.has_error_code = true;
 		event.error_code = vmcs_read32(VMCS_EXIT_INTERRUPTION_ERROR_CODE);
@@ -84,11 +77,51 @@ static void handle_exception_nmi(struct vcpu *vcpu)
 	else if (event.vector == VECTOR_NM && machine.has_xfd &&
 		 !(vmcs_read(VMCS_GUEST_CR0) & CR0_TS))
 		event.event_data = rdmsr(MSR_IA32_XFD_ERR);
-	if (vcpu->soft.on)
-		soft_fred_exception(vcpu, event);
-	else if (event.vector != VECTOR_UD || vcpu->vm->fred != FRED_BACKEND_SOFT ||
-		 !soft_fred_performs_lkgs(vcpu))
+	return event;
+}
+
+/* With #DF the bit is undefined (SDM 3C, 28.2.3). */
+static inline void block_nmis_again(const struct vcpu *vcpu, uint32_t info)
+{
+	if ((info & INTERRUPTION_NMI_UNBLOCKED) && INTERRUPTION_VECTOR(info) != VECTOR_DF &&
+	    !(vcpu->work & WORK_EVENT))
+		event_iret_interrupted();
+}
+
+/* The guest has FRED on, by software. */
+static __attribute__((noinline)) void handle_fred_exception(struct vcpu *vcpu, uint32_t info)
+{
+	struct event event;
+
+	block_nmis_again(vcpu, info);
+	event = exit_event(info);
+	soft_fred_exception(vcpu, &event);
+}
+
+static __attribute__((noinline)) void handle_exception(struct vcpu *vcpu, uint32_t info)
+{
+	struct event event;
+
+	event_complete_interrupted(vcpu);
+	block_nmis_again(vcpu, info);
+	event = exit_event(info);
+	if (event.vector != VECTOR_UD || vcpu->vm->fred != FRED_BACKEND_SOFT ||
+	    !soft_fred_performs_lkgs(vcpu))
 		event_queue(vcpu, event);
+}
+
+static void handle_exception_nmi(struct vcpu *vcpu)
+{
+	const uint32_t info = vmcs_read32(VMCS_EXIT_INTERRUPTION_INFO);
+
+	if (vcpu->soft.on && info == UNDEFINED_OPCODE)
+		soft_fred_undefined(vcpu);
+	else if (INTERRUPTION_TYPE(info) == EVENT_NMI)
+		event_queue_nmi(vcpu);
+	else if (vcpu->soft.on)
+		handle_fred_exception(vcpu, info);
+	else
+		handle_exception(vcpu, info);
 }
 
 static void handle_external_interrupt(struct vcpu *vcpu)

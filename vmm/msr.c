@@ -212,6 +212,7 @@ static bool write_efer(struct vcpu *vcpu, uint64_t value)
 		return false;
 	if (vcpu->soft.on) {
 		vcpu->soft.syscall_enabled = value & EFER_SCE;
+		guest_forget_walks(&vcpu->soft.walks);
 		value &= ~EFER_SCE;
 	}
 	vmcs_write(VMCS_GUEST_EFER, (value & writable) | (old & EFER_LMA));

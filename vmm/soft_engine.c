@@ -98,29 +98,25 @@ static enum soft_result walk(const struct soft_cpu *cpu, uint64_t linear, enum g
 		return SOFT_DONE;
 	case WALK_FAULT:
 		return SOFT_FAULT;
+	case WALK_PARTIAL:
+		return SOFT_PARTIAL;
 	default:
 		return SOFT_NO_MEMORY;
 	}
 }
 
-/*
- * The frame is aligned, so that it lies in one page, and is pushed from its end: that is the
- * address of a page fault.
- */
-static enum soft_result push_frame(const struct soft_cpu *cpu, uint64_t top,
-				   const struct fred_frame *frame, struct event *fault)
+/* Where the last word of a frame goes, when no earlier push has been to that page. */
+static __attribute__((noinline)) enum soft_result new_frame_slot(struct soft_cpu *cpu,
+								 uint64_t last, void **memory,
+								 struct event *fault)
 {
-	enum soft_result result;
-	void *slot;
-
-	if (!is_canonical(top - sizeof(uint64_t), machine.linear_bits)) {
+	if (!is_canonical(last, machine.linear_bits)) {
 		*fault = event_exception_error(VECTOR_SS, 0);
 		return SOFT_FAULT;
 	}
-	result = walk(cpu, top - sizeof(uint64_t), GUEST_WRITE, &slot, fault);
-	if (result == SOFT_DONE)
-		memcpy((uint8_t *)slot + sizeof(uint64_t) - sizeof(*frame), frame, sizeof(*frame));
-	return result;
+	/* From ring 3 the push is an implicit access: RFLAGS.AC does not open user pages. */
+	cpu->paging.smap_suspended = cpu->cpl == 0 && (cpu->rflags & RFLAGS_AC);
+	return walk(cpu, last, GUEST_WRITE, memory, fault);
 }
 
 static struct soft_segment flat(unsigned int selector, uint32_t rights)
@@ -151,24 +147,29 @@ enum soft_result soft_deliver(struct soft_cpu *cpu, const struct event *event, s
 	const uint64_t top =
 		switches ? cpu->fred->rsp[level]
 			 : (cpu->rsp - (config & FRED_CONFIG_REDZONE_MASK)) & ~FRED_RSP_RESERVED;
-	const struct fred_frame frame = {
-		.error_code = event->has_error_code ? event->error_code : 0,
-		.rip = cpu->rip + event->instruction_length,
-		.cs = cpu->cs.selector | (uint64_t)old_level << FRED_CS_CSL_SHIFT,
-		.rflags = cpu->rflags,
-		.rsp = cpu->rsp,
-		.ss = augmented_ss(cpu, event),
-		.event_data = event->event_data,
-	};
-	enum soft_result result;
+	/* It is aligned, so that it lies in one page, and is pushed from its end: that is the
+	 * address of a page fault. */
+	const uint64_t last = top - sizeof(uint64_t);
+	void *memory = guest_walk_again(&cpu->paging, last, GUEST_WRITE);
+	struct fred_frame *frame;
 
-	/* From ring 3 the push is an implicit access: RFLAGS.AC does not open user pages. */
-	cpu->paging.smap_suspended = cpu->cpl == 0 && (cpu->rflags & RFLAGS_AC);
-	result = push_frame(cpu, top, &frame, fault);
-	if (result != SOFT_DONE)
-		return result;
+	if (__builtin_expect(!memory, 0)) {
+		const enum soft_result result = new_frame_slot(cpu, last, &memory, fault);
+
+		if (result != SOFT_DONE)
+			return result;
+	}
+	frame = (struct fred_frame *)((uint8_t *)memory + sizeof(uint64_t)) - 1;
+	frame->error_code = event->has_error_code ? event->error_code : 0;
+	frame->rip = cpu->rip + event->instruction_length;
+	frame->cs = cpu->cs.selector | (uint64_t)old_level << FRED_CS_CSL_SHIFT;
+	frame->rflags = cpu->rflags;
+	frame->rsp = cpu->rsp;
+	frame->ss = augmented_ss(cpu, event);
+	frame->event_data = event->event_data;
+	frame->reserved = 0;
 	cpu->rip = (config & FRED_CONFIG_ENTRY_MASK) + (cpu->cpl != 0 ? 0 : FRED_ENTRY_RING0);
-	cpu->rsp = top - sizeof(frame);
+	cpu->rsp = top - sizeof(*frame);
 	cpu->rflags = RFLAGS_RESERVED;
 	cpu->fred->config = (config & ~FRED_CONFIG_CSL_MASK) | level;
 	cpu->sti_blocking = false;
@@ -180,13 +181,13 @@ enum soft_result soft_deliver(struct soft_cpu *cpu, const struct event *event, s
 }
 
 /* Read by an explicit access of ring 0, which nothing has aligned: page by page. */
-static enum soft_result read_bytes(const struct soft_cpu *cpu, uint64_t linear, void *to,
-				   size_t size, uint8_t vector, struct event *fault)
+static __attribute__((noinline)) enum soft_result read_bytes(struct soft_cpu *cpu, uint64_t linear,
+							     void *to, size_t size, uint8_t vector,
+							     struct event *fault)
 {
-	struct soft_cpu explicit = *cpu;
 	size_t done = 0;
 
-	explicit.paging.smap_suspended = cpu->rflags & RFLAGS_AC;
+	cpu->paging.smap_suspended = cpu->rflags & RFLAGS_AC;
 	while (done < size) {
 		size_t part = PAGE_SIZE - ((linear + done) & PAGE_MASK);
 		enum soft_result result;
@@ -198,7 +199,7 @@ static enum soft_result read_bytes(const struct soft_cpu *cpu, uint64_t linear, 
 			*fault = event_exception_error(vector, 0);
 			return SOFT_FAULT;
 		}
-		result = walk(&explicit, linear + done, GUEST_READ, &memory, fault);
+		result = walk(cpu, linear + done, GUEST_READ, &memory, fault);
 		if (result != SOFT_DONE)
 			return result;
 		memcpy((uint8_t *)to + done, memory, part);
@@ -207,20 +208,43 @@ static enum soft_result read_bytes(const struct soft_cpu *cpu, uint64_t linear, 
 	return SOFT_DONE;
 }
 
-enum soft_result soft_read_operand(const struct soft_cpu *cpu, uint64_t linear, void *to,
-				   size_t size, struct event *fault)
+enum soft_result soft_read_operand(struct soft_cpu *cpu, uint64_t linear, void *to, size_t size,
+				   struct event *fault)
 {
 	return read_bytes(cpu, linear, to, size, VECTOR_GP, fault);
 }
 
 /* The slots from RIP to SS: the returns skip the error code, and look at nothing above. */
-static enum soft_result pop_frame(const struct soft_cpu *cpu, struct fred_frame *frame,
-				  struct event *fault)
+typedef uint64_t unaligned_word __attribute__((aligned(1)));
+#define POPPED_OFFSET offsetof(struct fred_frame, rip)
+#define POPPED_WORDS  5U
+#define POPPED_SIZE   (POPPED_WORDS * sizeof(unaligned_word))
+
+static inline __attribute__((always_inline)) enum soft_result pop_frame(struct soft_cpu *cpu,
+									struct fred_frame *frame,
+									struct event *fault)
 {
-	return read_bytes(cpu, cpu->rsp + offsetof(struct fred_frame, rip), &frame->rip,
-			  offsetof(struct fred_frame, event_data) -
-				  offsetof(struct fred_frame, rip),
-			  VECTOR_SS, fault);
+	const uint64_t linear = cpu->rsp + POPPED_OFFSET;
+	const volatile unaligned_word *slot = NULL;
+	uint64_t words[POPPED_WORDS];
+
+	if ((linear & PAGE_MASK) <= PAGE_SIZE - POPPED_SIZE)
+		slot = guest_walk_again(&cpu->paging, linear, GUEST_READ);
+	if (__builtin_expect(!slot, 0)) {
+		const enum soft_result result =
+			read_bytes(cpu, linear, words, sizeof(words), VECTOR_SS, fault);
+
+		if (result != SOFT_DONE)
+			return result;
+		slot = words;
+	}
+	/* Each is read once: the guest may change it meanwhile. */
+	frame->rip = slot[0];
+	frame->cs = slot[1];
+	frame->rflags = slot[2];
+	frame->rsp = slot[3];
+	frame->ss = slot[4];
+	return SOFT_DONE;
 }
 
 /* What both returns do last, with the bits that SS tells. */
@@ -268,13 +292,12 @@ struct descriptor {
 #define DESCRIPTOR_TYPE_OFFSET 5U
 
 /* The descriptor that a selector names. A null selector is the caller's affair. */
-static enum soft_result read_descriptor(const struct soft_cpu *cpu, uint16_t selector,
+static enum soft_result read_descriptor(struct soft_cpu *cpu, uint16_t selector,
 					struct descriptor *descriptor, struct event *fault)
 {
 	const bool local = selector & SELECTOR_TI;
 	const uint32_t offset = selector & ~7U;
 	const uint64_t linear = (local ? cpu->ldt_base : cpu->gdt_base) + offset;
-	struct soft_cpu implicit = *cpu;
 	void *memory;
 
 	if (offset + 7 > (local ? cpu->ldt_limit : cpu->gdt_limit))
@@ -282,12 +305,12 @@ static enum soft_result read_descriptor(const struct soft_cpu *cpu, uint16_t sel
 	if (!is_canonical(linear, machine.linear_bits) ||
 	    !is_canonical(linear + 7, machine.linear_bits))
 		return general_protection(0, fault);
-	implicit.paging.smap_suspended = false;
+	cpu->paging.smap_suspended = false;
 	for (unsigned int i = 0; i < sizeof(descriptor->value); i++) {
 		/* One walk, but for a descriptor that nobody aligned. */
 		if (i == 0 || ((linear + i) & PAGE_MASK) == 0) {
 			const enum soft_result result =
-				walk(&implicit, linear + i, GUEST_READ, &memory, fault);
+				walk(cpu, linear + i, GUEST_READ, &memory, fault);
 
 			if (result != SOFT_DONE)
 				return result;
@@ -338,9 +361,9 @@ static void mark_accessed(struct soft_segment *segment, const struct descriptor 
 }
 
 /* CS and SS for ring 3 from the descriptor tables, with the checks of IRET (SDM 2A, "IRET"). */
-static enum soft_result load_user_segments(const struct soft_cpu *cpu, uint16_t cs_selector,
-					   uint16_t ss_selector, struct soft_segment *cs,
-					   struct soft_segment *ss, struct event *fault)
+static __attribute__((noinline)) enum soft_result load_user_segments(
+	struct soft_cpu *cpu, uint16_t cs_selector, uint16_t ss_selector, struct soft_segment *cs,
+	struct soft_segment *ss, struct event *fault)
 {
 	struct descriptor cs_descriptor, ss_descriptor;
 	enum soft_result result;
@@ -372,27 +395,65 @@ static enum soft_result load_user_segments(const struct soft_cpu *cpu, uint16_t 
 	return SOFT_DONE;
 }
 
-static enum soft_result user_segments(const struct soft_cpu *cpu, const struct fred_frame *frame,
-				      struct soft_segment *cs, struct soft_segment *ss,
-				      struct event *fault)
+/* Are these the segments that STAR gives ring 3? */
+static bool are_star_segments(const struct soft_cpu *cpu, const struct fred_frame *frame)
 {
 	const unsigned int base = STAR_USER(cpu->star);
-	const uint16_t cs_selector = (uint16_t)frame->cs;
-	const uint16_t ss_selector = (uint16_t)frame->ss;
+	const uint16_t selector = (uint16_t)frame->cs;
 
-	if (ss_selector == base + 8 && (cs_selector == base + 16 || cs_selector == base)) {
-		*cs = flat(cs_selector,
-			   (cs_selector == base ? ACCESS_RIGHTS_CODE32 : ACCESS_RIGHTS_CODE64) |
-				   RIGHTS_DPL3);
-		*ss = flat(ss_selector, ACCESS_RIGHTS_DATA | RIGHTS_DPL3);
-		return SOFT_DONE;
-	}
-	return load_user_segments(cpu, cs_selector, ss_selector, cs, ss, fault);
+	return (uint16_t)frame->ss == base + 8 && (selector == base + 16 || selector == base);
+}
+
+/* 64-bit or 32-bit code. */
+static inline struct soft_segment star_code(const struct soft_cpu *cpu, uint16_t selector)
+{
+	return flat(selector, (selector == STAR_USER(cpu->star) ? ACCESS_RIGHTS_CODE32
+								: ACCESS_RIGHTS_CODE64) |
+				      RIGHTS_DPL3);
+}
+
+static inline bool is_user_rip(const struct soft_segment *cs, struct fred_frame *frame)
+{
+	if (cs->rights & ACCESS_RIGHTS_L)
+		return is_canonical(frame->rip, machine.linear_bits);
+	frame->rip = (uint32_t)frame->rip;
+	frame->rsp = (uint32_t)frame->rsp;
+	return frame->rip <= cs->limit;
+}
+
+static inline void enter_ring3(struct soft_cpu *cpu, const struct fred_frame *frame)
+{
+	commit(cpu, frame);
+	cpu->sti_blocking = false;
+	cpu->segments_changed = true;
+	cpu->swap_gs = true;
+	cpu->cpl = 3;
+}
+
+/* With segments from the descriptor tables. */
+static __attribute__((noinline)) enum soft_result eretu_to_descriptors(struct soft_cpu *cpu,
+								       struct fred_frame frame,
+								       struct event *fault)
+{
+	struct soft_segment cs, ss;
+	enum soft_result result;
+
+	if (cpu->paging.partial)
+		return SOFT_PARTIAL;
+	result = load_user_segments(cpu, (uint16_t)frame.cs, (uint16_t)frame.ss, &cs, &ss, fault);
+	if (result != SOFT_DONE)
+		return result;
+	if (!is_user_rip(&cs, &frame))
+		return general_protection(0, fault);
+	cpu->cs = cs;
+	cpu->ss = ss;
+	enter_ring3(cpu, &frame);
+	return SOFT_DONE;
 }
 
 enum soft_result soft_eretu(struct soft_cpu *cpu, struct event *fault)
 {
-	struct soft_segment cs, ss;
+	struct soft_segment cs;
 	struct fred_frame frame;
 	enum soft_result result;
 
@@ -405,29 +466,18 @@ enum soft_result soft_eretu(struct soft_cpu *cpu, struct event *fault)
 	    (frame.rflags & ERETU_RFLAGS_FIXED) != RFLAGS_RESERVED ||
 	    (frame.ss & ERETU_SS_FIXED) != SELECTOR_RPL)
 		return general_protection(0, fault);
-	result = user_segments(cpu, &frame, &cs, &ss, fault);
-	if (result != SOFT_DONE)
-		return result;
-	if (cs.rights & ACCESS_RIGHTS_L) {
-		if (!is_canonical(frame.rip, machine.linear_bits))
-			return general_protection(0, fault);
-	} else {
-		frame.rip = (uint32_t)frame.rip;
-		frame.rsp = (uint32_t)frame.rsp;
-		if (frame.rip > cs.limit)
-			return general_protection(0, fault);
-	}
-	commit(cpu, &frame);
-	cpu->sti_blocking = false;
+	if (!are_star_segments(cpu, &frame))
+		return eretu_to_descriptors(cpu, frame, fault);
+	cs = star_code(cpu, (uint16_t)frame.cs);
+	if (!is_user_rip(&cs, &frame))
+		return general_protection(0, fault);
 	cpu->cs = cs;
-	cpu->ss = ss;
-	cpu->segments_changed = true;
-	cpu->swap_gs = true;
-	cpu->cpl = 3;
+	cpu->ss = flat((uint16_t)frame.ss, ACCESS_RIGHTS_DATA | RIGHTS_DPL3);
+	enter_ring3(cpu, &frame);
 	return SOFT_DONE;
 }
 
-enum soft_result soft_lkgs(const struct soft_cpu *cpu, uint16_t selector, struct soft_segment *gs,
+enum soft_result soft_lkgs(struct soft_cpu *cpu, uint16_t selector, struct soft_segment *gs,
 			   struct event *fault)
 {
 	struct descriptor descriptor;

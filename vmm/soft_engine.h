@@ -31,7 +31,7 @@ struct soft_cpu {
 	bool nmi_blocking;
 	struct fred_state *fred;
 	uint64_t star;
-	uint64_t gdt_base, ldt_base;
+	uint64_t gdt_base, ldt_base; /* not known yet when paging.partial is set */
 	uint32_t gdt_limit, ldt_limit;
 	struct guest_paging paging;
 	/* Results that soft_fred.c carries out. */
@@ -42,7 +42,8 @@ struct soft_cpu {
 
 enum soft_result {
 	SOFT_DONE,
-	SOFT_FAULT,	/* *fault is raised instead; the state is as before */
+	SOFT_FAULT,   /* *fault is raised instead; the state is as before */
+	SOFT_PARTIAL, /* again, with what paging.partial says is missing; the state is as before */
 	SOFT_NO_MEMORY, /* it would have to use memory that the guest does not have */
 };
 
@@ -57,14 +58,14 @@ enum soft_result soft_erets(struct soft_cpu *cpu, struct event *fault);
 enum soft_result soft_eretu(struct soft_cpu *cpu, struct event *fault);
 
 /* Bytes that an instruction of ring 0 reads as its operand. */
-enum soft_result soft_read_operand(const struct soft_cpu *cpu, uint64_t linear, void *to,
-				   size_t size, struct event *fault);
+enum soft_result soft_read_operand(struct soft_cpu *cpu, uint64_t linear, void *to, size_t size,
+				   struct event *fault);
 
 /*
  * Load a GS selector as MOV to GS does: the segment is in *gs, its base belongs to
  * IA32_KERNEL_GS_BASE.
  */
-enum soft_result soft_lkgs(const struct soft_cpu *cpu, uint16_t selector, struct soft_segment *gs,
+enum soft_result soft_lkgs(struct soft_cpu *cpu, uint16_t selector, struct soft_segment *gs,
 			   struct event *fault);
 
 #endif

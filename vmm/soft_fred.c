@@ -7,6 +7,7 @@
 
 #include "lib/fred.h"
 #include "lib/layout.h"
+#include "lib/string.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/fred.h"
 #include "lib/x86/msr.h"
@@ -53,6 +54,8 @@ void soft_fred_switch(struct vcpu *vcpu, bool on)
 	if (vcpu->soft.stepping)
 		soft_fred_stepped(vcpu);
 	vcpu->soft.on = on;
+	guest_forget_walks(&vcpu->soft.walks);
+	vcpu->soft.walks.ram = vm->ram;
 	msr_set_exits(vm, MSR_IA32_EFER, on);
 	msr_set_exits(vm, MSR_IA32_SYSENTER_CS, on);
 	if (on) {
@@ -95,7 +98,8 @@ static void load_segment(struct soft_segment *segment, enum segment which)
 	segment->rights = vmcs_read32(VMCS_SEGMENT(VMCS_GUEST_ES_ACCESS_RIGHTS, which));
 }
 
-static void store_segment(const struct soft_segment *segment, enum segment which)
+static inline __attribute__((always_inline)) void store_segment(const struct soft_segment *segment,
+								enum segment which)
 {
 	vmcs_write(VMCS_SEGMENT(VMCS_GUEST_ES_SELECTOR, which), segment->selector);
 	vmcs_write(VMCS_SEGMENT(VMCS_GUEST_ES_BASE, which), segment->base);
@@ -103,7 +107,7 @@ static void store_segment(const struct soft_segment *segment, enum segment which
 	vmcs_write(VMCS_SEGMENT(VMCS_GUEST_ES_ACCESS_RIGHTS, which), segment->rights);
 }
 
-/* What every use of the engine needs; descriptor tables are for the rare ones. */
+/* What every use of the engine needs. */
 static void load(struct vcpu *vcpu, struct soft_cpu *cpu)
 {
 	const uint64_t interruptibility = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
@@ -117,25 +121,31 @@ static void load(struct vcpu *vcpu, struct soft_cpu *cpu)
 	cpu->sti_blocking = interruptibility & INTERRUPTIBILITY_STI;
 	cpu->nmi_blocking = interruptibility & INTERRUPTIBILITY_NMI;
 	cpu->fred = &vcpu->soft.state;
-	cpu->star = rdmsr(MSR_IA32_STAR);
+	/* ERETU needs it as well: see perform(). */
+	if (cpu->cpl != 0)
+		cpu->star = rdmsr(MSR_IA32_STAR);
 	cpu->paging.vm = vcpu->vm;
-	cpu->paging.cr0 = vmcs_read(VMCS_GUEST_CR0);
+	cpu->paging.walks = &vcpu->soft.walks;
 	cpu->paging.cr3 = vmcs_read(VMCS_GUEST_CR3);
-	cpu->paging.cr4 = vmcs_read(VMCS_GUEST_CR4);
-	cpu->paging.efer = vmcs_read(VMCS_GUEST_EFER);
+	cpu->paging.partial = true;
 	cpu->swap_gs = false;
 	cpu->segments_changed = false;
 	cpu->single_step_pending = false;
 }
 
-static void load_descriptor_tables(struct soft_cpu *cpu)
+/* For SOFT_PARTIAL, and for what always needs it. */
+static void load_rest(struct soft_cpu *cpu)
 {
 	const bool has_ldt = !(vmcs_read(VMCS_GUEST_LDTR_ACCESS_RIGHTS) & ACCESS_RIGHTS_UNUSABLE);
 
+	cpu->paging.cr0 = vmcs_read(VMCS_GUEST_CR0);
+	cpu->paging.cr4 = vmcs_read(VMCS_GUEST_CR4);
+	cpu->paging.efer = vmcs_read(VMCS_GUEST_EFER);
 	cpu->gdt_base = vmcs_read(VMCS_GUEST_GDTR_BASE);
 	cpu->gdt_limit = vmcs_read32(VMCS_GUEST_GDTR_LIMIT);
 	cpu->ldt_base = vmcs_read(VMCS_GUEST_LDTR_BASE);
 	cpu->ldt_limit = has_ldt ? vmcs_read32(VMCS_GUEST_LDTR_LIMIT) : 0;
+	cpu->paging.partial = false;
 }
 
 static void swap_gs(void)
@@ -184,21 +194,25 @@ static void exception_begins(const struct event *event)
 		event_set_registers(event);
 }
 
-static void deliver(struct vcpu *vcpu, struct soft_cpu *cpu, struct event event)
+/* Deliver *event, or what becomes of it. */
+static void deliver(struct vcpu *vcpu, struct soft_cpu *cpu, struct event *event)
 {
 	struct event fault;
 
-	exception_begins(&event);
+	exception_begins(event);
 	for (;;) {
 		enum event_merge_result merged;
 
-		switch (soft_deliver(cpu, &event, &fault)) {
+		switch (soft_deliver(cpu, event, &fault)) {
 		case SOFT_DONE:
 			store(cpu);
 			return;
+		case SOFT_PARTIAL:
+			load_rest(cpu);
+			continue;
 		case SOFT_NO_MEMORY:
 			no_memory(vcpu, cpu);
-		default:
+		case SOFT_FAULT:
 			break;
 		}
 		/* CR2 is set also by a fault that becomes #DF (SDM 3A, 6.15). */
@@ -208,15 +222,16 @@ static void deliver(struct vcpu *vcpu, struct soft_cpu *cpu, struct event event)
 		 * saved RFLAGS of a fault have RF = 1 (SDM 3A, 18.3.1.1).
 		 */
 		cpu->rflags |= RFLAGS_RF;
-		merged = event_merge(&event, &fault, &event);
+		merged = event_merge(event, &fault, event);
 		if (merged == MERGE_TRIPLE_FAULT)
 			guest_triple_fault(vcpu);
-		event.nested = merged == MERGE_SECOND;
+		event->nested = merged == MERGE_SECOND;
 	}
 }
 
 void soft_fred_deliver(struct vcpu *vcpu, const struct event *event)
 {
+	struct event delivered = *event;
 	struct soft_cpu cpu;
 
 	if (vcpu->soft.stepping)
@@ -224,7 +239,7 @@ void soft_fred_deliver(struct vcpu *vcpu, const struct event *event)
 	load(vcpu, &cpu);
 	if (event->type == EVENT_EXTERNAL_INTERRUPT || event->type == EVENT_NMI)
 		vmcs_write(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
-	deliver(vcpu, &cpu, *event);
+	deliver(vcpu, &cpu, &delivered);
 }
 
 bool soft_fred_trap_pending(void)
@@ -232,23 +247,57 @@ bool soft_fred_trap_pending(void)
 	return vmcs_read(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS) != 0;
 }
 
-/* The instruction at RIP, as far as it can be read. */
-static struct soft_instruction fetch(const struct vcpu *vcpu, const struct soft_cpu *cpu)
+/*
+ * Copy the bytes at this address, as far as they can be read: those of the next page may be absent,
+ * and then do not belong to the instruction.
+ */
+static size_t read_code(const struct guest_paging *paging, uint64_t linear, uint8_t *bytes)
+{
+	const size_t in_page = PAGE_SIZE - (linear & PAGE_MASK);
+	size_t first = in_page < INSTRUCTION_MAX ? in_page : INSTRUCTION_MAX;
+	struct event fault;
+	void *memory;
+
+	if (guest_walk(paging, linear, GUEST_REFETCH, &memory, &fault) != WALK_OK)
+		return 0;
+	memcpy(bytes, memory, first);
+	if (first == INSTRUCTION_MAX ||
+	    guest_walk(paging, linear + first, GUEST_REFETCH, &memory, &fault) != WALK_OK)
+		return first;
+	memcpy(bytes + first, memory, INSTRUCTION_MAX - first);
+	return INSTRUCTION_MAX;
+}
+
+/* The instruction at RIP. */
+static struct soft_instruction fetch(struct soft_cpu *cpu)
 {
 	const bool long_mode = cpu->cs.rights & ACCESS_RIGHTS_L;
 	const uint64_t linear =
 		long_mode ? cpu->rip
 			  : (uint32_t)(vmcs_read(VMCS_GUEST_CS_BASE) + (uint32_t)cpu->rip);
 	uint8_t bytes[INSTRUCTION_MAX] = { 0 };
-	size_t size = sizeof(bytes);
 
-	/* What lies in the next page may be absent, and then does not belong to the instruction. */
-	if (!guest_read_linear(vcpu->vm, linear, bytes, size)) {
-		size = PAGE_SIZE - (linear & PAGE_MASK);
-		if (size > sizeof(bytes) || !guest_read_linear(vcpu->vm, linear, bytes, size))
-			size = 0;
-	}
-	return soft_decode(bytes, size, long_mode);
+	load_rest(cpu);
+	return soft_decode(bytes, read_code(&cpu->paging, linear, bytes), long_mode);
+}
+
+/* The frequent instructions, as their first four bytes in memory. */
+#define CODE_ESCAPE    0x0fU
+#define CODE_SYSCALL   0x050fU
+#define CODE_ERETS     0xca010ff2U
+#define CODE_ERETU     0xca010ff3U
+#define SYSCALL_LENGTH 2
+
+/* Those bytes; 0 when that is not quick. */
+static inline uint32_t peek(const struct soft_cpu *cpu)
+{
+	const volatile uint32_t *code;
+
+	if (!(cpu->cs.rights & ACCESS_RIGHTS_L) ||
+	    (cpu->rip & PAGE_MASK) > PAGE_SIZE - sizeof(*code))
+		return 0;
+	code = guest_walk_again(&cpu->paging, cpu->rip, GUEST_REFETCH);
+	return code ? *code : 0;
 }
 
 static uint64_t operand_address(const struct vcpu *vcpu, const struct soft_cpu *cpu,
@@ -278,6 +327,7 @@ static enum soft_result lkgs(struct vcpu *vcpu, struct soft_cpu *cpu,
 	struct soft_segment gs;
 	enum soft_result result;
 
+	load_rest(cpu);
 	if (instruction->in_register) {
 		selector = (uint16_t)vcpu_gpr(vcpu, instruction->base);
 	} else {
@@ -286,7 +336,6 @@ static enum soft_result lkgs(struct vcpu *vcpu, struct soft_cpu *cpu,
 		if (result != SOFT_DONE)
 			return result;
 	}
-	load_descriptor_tables(cpu);
 	result = soft_lkgs(cpu, selector, &gs, fault);
 	if (result != SOFT_DONE)
 		return result;
@@ -300,6 +349,18 @@ static enum soft_result lkgs(struct vcpu *vcpu, struct soft_cpu *cpu,
 	return SOFT_DONE;
 }
 
+static enum soft_result perform_once(struct vcpu *vcpu, struct soft_cpu *cpu,
+				     const struct soft_instruction *instruction,
+				     struct event *fault)
+{
+	if (instruction->opcode == SOFT_ERETS)
+		return soft_erets(cpu, fault);
+	if (instruction->opcode == SOFT_LKGS)
+		return lkgs(vcpu, cpu, instruction, fault);
+	cpu->star = rdmsr(MSR_IA32_STAR);
+	return soft_eretu(cpu, fault);
+}
+
 /*
  * Perform an instruction of ring 0. RFLAGS.RF is that of the fault that brought us here: the
  * instruction has none.
@@ -310,32 +371,29 @@ static void perform(struct vcpu *vcpu, struct soft_cpu *cpu,
 	enum soft_result result;
 	struct event fault;
 
-	if (instruction->opcode == SOFT_ERETS) {
-		result = soft_erets(cpu, &fault);
-	} else if (instruction->opcode == SOFT_ERETU) {
-		load_descriptor_tables(cpu);
-		result = soft_eretu(cpu, &fault);
-	} else {
-		result = lkgs(vcpu, cpu, instruction, &fault);
+	result = perform_once(vcpu, cpu, instruction, &fault);
+	if (__builtin_expect(result == SOFT_PARTIAL, 0)) {
+		load_rest(cpu);
+		result = perform_once(vcpu, cpu, instruction, &fault);
 	}
 	if (result == SOFT_NO_MEMORY)
 		no_memory(vcpu, cpu);
 	if (result == SOFT_FAULT)
-		deliver(vcpu, cpu, fault);
+		deliver(vcpu, cpu, &fault);
 	else
 		store(cpu);
 }
 
-bool soft_fred_performs_lkgs(struct vcpu *vcpu)
+/* Apart: the frequent #UD, that of UD2, needs less of the stack. */
+static __attribute__((noinline)) bool perform_lkgs(struct vcpu *vcpu)
 {
 	struct soft_instruction instruction;
 	struct soft_cpu cpu;
 	struct event fault;
 
+	vcpu->soft.walks.ram = vcpu->vm->ram;
 	load(vcpu, &cpu);
-	if (cpu.cpl != 0)
-		return false;
-	instruction = fetch(vcpu, &cpu);
+	instruction = fetch(&cpu);
 	if (instruction.opcode != SOFT_LKGS)
 		return false;
 	switch (lkgs(vcpu, &cpu, &instruction, &fault)) {
@@ -348,7 +406,25 @@ bool soft_fred_performs_lkgs(struct vcpu *vcpu)
 	default:
 		no_memory(vcpu, &cpu);
 	}
+	/* While FRED is off, changes of EFER are not seen. */
+	guest_forget_walks(&vcpu->soft.walks);
 	return true;
+}
+
+bool soft_fred_performs_lkgs(struct vcpu *vcpu)
+{
+	const uint64_t rip = vmcs_read(VMCS_GUEST_RIP);
+	const struct guest_paging paging = { .walks = &vcpu->soft.walks,
+					     .cr3 = vmcs_read(VMCS_GUEST_CR3) };
+	const volatile uint8_t *code;
+
+	if (ACCESS_RIGHTS_DPL(vmcs_read(VMCS_GUEST_SS_ACCESS_RIGHTS)) != 0)
+		return false;
+	/* LKGS begins with a prefix. */
+	code = guest_walk_again(&paging, rip, GUEST_REFETCH);
+	if (code && *code == CODE_ESCAPE)
+		return false;
+	return perform_lkgs(vcpu);
 }
 
 static bool is_syscall(const struct vcpu *vcpu, const struct soft_cpu *cpu,
@@ -361,48 +437,105 @@ static bool is_syscall(const struct vcpu *vcpu, const struct soft_cpu *cpu,
 }
 
 /* #UD and #GP(0): is it an instruction that FRED gives another meaning? */
-static void undefined(struct vcpu *vcpu, struct soft_cpu *cpu, struct event event)
+static __attribute__((noinline)) void reinterpret(struct vcpu *vcpu, struct soft_cpu *cpu,
+						  struct event *event)
 {
-	const struct soft_instruction instruction = fetch(vcpu, cpu);
+	const struct soft_instruction instruction = fetch(cpu);
 
-	if (is_syscall(vcpu, cpu, &instruction, event.vector)) {
-		event = (struct event){ .type = EVENT_OTHER,
-					.vector = instruction.opcode == SOFT_SYSCALL
-							  ? FRED_VECTOR_SYSCALL
-							  : FRED_VECTOR_SYSENTER,
-					.instruction_length = instruction.length };
+	if (is_syscall(vcpu, cpu, &instruction, event->vector)) {
+		*event = (struct event){ .type = EVENT_OTHER,
+					 .vector = instruction.opcode == SOFT_SYSCALL
+							   ? FRED_VECTOR_SYSCALL
+							   : FRED_VECTOR_SYSENTER,
+					 .instruction_length = instruction.length };
 		cpu->rflags &= ~RFLAGS_RF;
-	} else if (instruction.opcode >= SOFT_ERETS && event.vector == VECTOR_UD && cpu->cpl == 0) {
+	} else if (instruction.opcode >= SOFT_ERETS && event->vector == VECTOR_UD &&
+		   cpu->cpl == 0) {
 		perform(vcpu, cpu, &instruction);
 		return;
 	} else if (instruction.opcode == SOFT_SYSEXIT) {
-		event = event_exception(VECTOR_UD);
+		*event = event_exception(VECTOR_UD);
 	}
 	deliver(vcpu, cpu, event);
 }
 
-void soft_fred_exception(struct vcpu *vcpu, struct event event)
+/* The two returns, when there is nothing about them: false, and the state is as before. */
+static inline bool return_quickly(struct soft_cpu *cpu, uint32_t code)
+{
+	struct event fault;
+
+	if (cpu->cpl != 0)
+		return false;
+	if (code == CODE_ERETS)
+		return soft_erets(cpu, &fault) == SOFT_DONE;
+	if (code != CODE_ERETU)
+		return false;
+	cpu->star = rdmsr(MSR_IA32_STAR);
+	return soft_eretu(cpu, &fault) == SOFT_DONE;
+}
+
+static __attribute__((noinline)) void undefined_otherwise(struct vcpu *vcpu, struct soft_cpu *cpu,
+							  uint32_t code)
+{
+	struct event event;
+
+	if ((uint16_t)code != CODE_SYSCALL || !vcpu->soft.syscall_enabled) {
+		event = event_exception(VECTOR_UD);
+		reinterpret(vcpu, cpu, &event);
+		return;
+	}
+	event = (struct event){ .type = EVENT_OTHER,
+				.vector = FRED_VECTOR_SYSCALL,
+				.instruction_length = SYSCALL_LENGTH };
+	cpu->rflags &= ~RFLAGS_RF;
+	deliver(vcpu, cpu, &event);
+}
+
+void soft_fred_undefined(struct vcpu *vcpu)
+{
+	struct soft_cpu cpu;
+	uint32_t code;
+
+	if (vcpu->soft.stepping)
+		soft_fred_stepped(vcpu);
+	load(vcpu, &cpu);
+	code = peek(&cpu);
+	if (return_quickly(&cpu, code))
+		store(&cpu);
+	else
+		undefined_otherwise(vcpu, &cpu, code);
+}
+
+/* The IDT is empty: a #GP while something was being delivered was INT n. */
+static bool was_int_n(struct event *event)
 {
 	const uint32_t original = vmcs_read32(VMCS_IDT_VECTORING_INFO);
+
+	if (!(original & INTERRUPTION_VALID))
+		return false;
+	*event = (struct event){ .type = EVENT_SOFTWARE_INTERRUPT,
+				 .vector = INTERRUPTION_VECTOR(original),
+				 .instruction_length =
+					 (uint8_t)vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH) };
+	return true;
+}
+
+void soft_fred_exception(struct vcpu *vcpu, struct event *event)
+{
 	struct soft_cpu cpu;
 
 	if (vcpu->soft.stepping)
 		soft_fred_stepped(vcpu);
 	load(vcpu, &cpu);
 	/* General detect is a fault; the exit's RFLAGS do not always say so: BX-15. */
-	if (event.vector == VECTOR_DB && (event.event_data & EVENT_DEBUG_BD))
+	if (event->vector == VECTOR_DB && (event->event_data & EVENT_DEBUG_BD))
 		cpu.rflags |= RFLAGS_RF;
-	if (event.vector == VECTOR_GP && (original & INTERRUPTION_VALID)) {
-		/* The IDT is empty: this was INT n. */
-		event = (struct event){ .type = EVENT_SOFTWARE_INTERRUPT,
-					.vector = INTERRUPTION_VECTOR(original),
-					.instruction_length =
-						(uint8_t)vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH) };
+	if (event->vector == VECTOR_GP && was_int_n(event)) {
 		cpu.rflags &= ~RFLAGS_RF;
-	} else if (event.type == EVENT_HARDWARE_EXCEPTION &&
-		   (event.vector == VECTOR_UD ||
-		    (event.vector == VECTOR_GP && event.error_code == 0))) {
-		undefined(vcpu, &cpu, event);
+	} else if (event->type == EVENT_HARDWARE_EXCEPTION &&
+		   (event->vector == VECTOR_UD ||
+		    (event->vector == VECTOR_GP && event->error_code == 0))) {
+		reinterpret(vcpu, &cpu, event);
 		return;
 	}
 	deliver(vcpu, &cpu, event);

@@ -12,6 +12,7 @@
 
 #include "vmm/event.h"
 #include "vmm/fred.h"
+#include "vmm/soft_walk.h"
 
 struct vcpu;
 
@@ -27,6 +28,7 @@ struct soft_fred {
 	uint32_t sysenter_cs;
 	bool stepping;		 /* over an instruction that needs the real registers */
 	struct fred_state state; /* always valid */
+	struct guest_walks walks;
 };
 
 /* Carry out a change of CR4.FRED. */
@@ -37,9 +39,11 @@ void soft_fred_deliver(struct vcpu *vcpu, const struct event *event);
 
 /*
  * An exception that exited while FRED is on: a FRED event, or an instruction of FRED that the
- * processor does not know.
+ * processor does not know. Changes *event.
  */
-void soft_fred_exception(struct vcpu *vcpu, struct event event);
+void soft_fred_exception(struct vcpu *vcpu, struct event *event);
+/* The same for #UD, which mostly is such an instruction. */
+void soft_fred_undefined(struct vcpu *vcpu);
 
 /*
  * #UD of a guest that has CR4.FRED = 0: LKGS on a processor that does not know it? Then it is done,

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Owns the walk of a guest's page tables with rights. Nothing is cached: the tables are the truth.
+/*
+ * Owns the walk of a guest's page tables with rights. The tables are the truth: what is kept of a
+ * walk is its way, not its result.
  */
 #include "vmm/soft_walk.h"
 
@@ -93,8 +95,11 @@ static uint32_t key_error(const struct guest_paging *paging, const struct leaf *
 static uint32_t rights_error(const struct guest_paging *paging, const struct leaf *leaf,
 			     enum guest_access access)
 {
-	uint32_t error = key_error(paging, leaf, access);
+	uint32_t error;
 
+	if (access == GUEST_REFETCH)
+		return 0;
+	error = key_error(paging, leaf, access);
 	if ((leaf->rights & PTE_USER) && (paging->cr4 & CR4_SMAP) && !paging->smap_suspended)
 		error |= PF_PRESENT;
 	if (access == GUEST_WRITE && !(leaf->rights & PTE_WRITE) && (paging->cr0 & CR0_WP))
@@ -102,8 +107,51 @@ static uint32_t rights_error(const struct guest_paging *paging, const struct lea
 	return error ? error | PF_PRESENT : 0;
 }
 
-enum walk_result guest_walk(const struct guest_paging *paging, uint64_t linear,
-			    enum guest_access access, void **memory, struct event *fault)
+/*
+ * The walk of nearly all accesses: to a page of the supervisor that has its bits set, and all of it
+ * in paging->walks->ram. False: it is none of these.
+ */
+static bool walk_plain(const struct guest_paging *paging, uint64_t linear, enum guest_access access,
+		       struct guest_kept_walk *kept)
+{
+	const uint64_t needed =
+		PTE_PRESENT | PTE_ACCESSED | (access == GUEST_WRITE ? PTE_WRITE : 0);
+	const struct guest_ram *const ram = &paging->walks->ram;
+	unsigned int level = paging->cr4 & CR4_LA57 ? 5 : 4, i = 0, shift;
+	uint64_t entry = paging->cr3, user = PTE_USER, at, offset;
+
+	do {
+		shift = PAGE_SHIFT + INDEX_BITS * (level - 1);
+		at = (entry & PTE_ADDRESS) - ram->base +
+		     (linear >> shift & INDEX_MASK) * sizeof(uint64_t);
+		if (at >= ram->size)
+			return false;
+		kept->entries[i] = (const uint64_t *)(ram->memory + at);
+		entry = __atomic_load_n(kept->entries[i], __ATOMIC_RELAXED);
+		kept->values[i++] = entry;
+		if ((entry & needed) != needed || reserved_bits(paging, entry, level))
+			return false;
+		user &= entry;
+	} while (level-- > LEVEL_TABLE && !(entry & PTE_LARGE));
+	if ((access == GUEST_WRITE && !(entry & PTE_DIRTY)) || (access != GUEST_REFETCH && user))
+		return false;
+	offset = (1ULL << shift) - 1;
+	at = (entry & PTE_ADDRESS & ~offset) - ram->base + (linear & offset & ~PAGE_MASK);
+	if (at >= ram->size)
+		return false;
+	for (; i < WALK_LEVELS_MAX; i++) {
+		kept->entries[i] = kept->entries[i - 1];
+		kept->values[i] = entry;
+	}
+	kept->memory = ram->memory + at;
+	return true;
+}
+
+/* Apart: the plain walk needs less of the stack. */
+static __attribute__((noinline)) enum walk_result walk_with_care(const struct guest_paging *paging,
+								 uint64_t linear,
+								 enum guest_access access,
+								 void **memory, struct event *fault)
 {
 	unsigned int level = paging->cr4 & CR4_LA57 ? 5 : 4;
 	const unsigned int top = level;
@@ -138,10 +186,31 @@ enum walk_result guest_walk(const struct guest_paging *paging, uint64_t linear,
 		if (!set_bits(entries[i - 1], values[i - 1],
 			      i == level && access == GUEST_WRITE ? PTE_ACCESSED | PTE_DIRTY
 								  : PTE_ACCESSED))
-			return guest_walk(paging, linear, access, memory, fault);
+			return walk_with_care(paging, linear, access, memory, fault);
 	const uint64_t offset = (1ULL << leaf.shift) - 1;
 
 	*memory = guest_memory(paging->vm, (leaf.entry & PTE_ADDRESS & ~offset) | (linear & offset),
 			       1);
 	return *memory ? WALK_OK : WALK_NO_MEMORY;
+}
+
+enum walk_result guest_walk(const struct guest_paging *paging, uint64_t linear,
+			    enum guest_access access, void **memory, struct event *fault)
+{
+	struct guest_kept_walk *kept;
+
+	*memory = guest_walk_again(paging, linear, access);
+	if (*memory)
+		return WALK_OK;
+	if (paging->partial)
+		return WALK_PARTIAL;
+	kept = &paging->walks->kept[access][(linear / PAGE_SIZE) % WALKS_KEPT];
+	kept->page = 0;
+	if (!walk_plain(paging, linear, access, kept))
+		return walk_with_care(paging, linear, access, memory, fault);
+	kept->page = (linear & ~PAGE_MASK) + 1;
+	kept->cr3 = paging->cr3;
+	kept->five_levels = paging->cr4 & CR4_LA57;
+	*memory = kept->memory + (linear & PAGE_MASK);
+	return WALK_OK;
 }

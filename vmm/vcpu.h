@@ -13,6 +13,7 @@
 
 #include "lib/boot_info.h"
 #include "lib/x86/vmx.h"
+#include "vmm/ept.h"
 #include "vmm/event.h"
 #include "vmm/soft_fred.h"
 #include "vmm/trace.h"
@@ -48,8 +49,9 @@ struct vm {
 	const char *name;
 	enum vm_devices devices;
 	struct vm_memory memory; /* VM_DEVICES_NONE */
-	struct memmap memmap;	 /* what the guest is told */
-	uint64_t *ept;		 /* PML4 */
+	struct guest_ram ram; /* a large piece of the guest's memory, for software FRED's walks */
+	struct memmap memmap; /* what the guest is told */
+	uint64_t *ept;	      /* PML4 */
 	uint64_t ept_pointer;
 	uint8_t *io_bitmaps; /* two pages */
 	uint8_t *msr_bitmap; /* one page */

@@ -167,7 +167,10 @@ static struct soft_cpu make_cpu(void)
 		.ldt_base = canonical(input.ldt_base),
 		.gdt_limit = input.gdt_limit & 0xffff,
 		.ldt_limit = input.ldt_limit,
-		.paging = { .cr0 = input.cr0, .cr4 = input.cr4, .efer = input.efer },
+		.paging = { .walks = &guest_walks,
+			    .cr0 = input.cr0,
+			    .cr4 = input.cr4,
+			    .efer = input.efer },
 	};
 }
 

@@ -14,6 +14,7 @@
 #include "lib/layout.h"
 #include "vmm/ept.h"
 #include "vmm/event.h"
+#include "vmm/soft_walk.h"
 
 #ifndef GUEST_PAGES
 #define GUEST_PAGES 64U
@@ -35,6 +36,7 @@
 #define TABLE_ENTRY (ENTRY_P | ENTRY_W | ENTRY_U)
 
 static _Alignas(PAGE_SIZE) uint8_t guest_ram[GUEST_RAM];
+static struct guest_walks guest_walks; /* with no RAM in it each walk is a new one */
 static unsigned int guest_levels = 4;
 static uint64_t guest_last_table = GUEST_CR3;
 /* Runs at every use of guest memory, before it. */
@@ -55,6 +57,8 @@ static inline void guest_clear(unsigned int levels)
 	guest_levels = levels;
 	guest_last_table = GUEST_CR3;
 	guest_hook = NULL;
+	guest_forget_walks(&guest_walks);
+	guest_walks.ram = (struct guest_ram){ .size = GUEST_RAM, .memory = guest_ram };
 }
 
 /* The entry for this address at this level (1: of a 4 KiB page), with tables on the way to it. */

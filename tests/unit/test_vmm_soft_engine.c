@@ -115,7 +115,8 @@ static int set_up(void **state __attribute__((unused)))
 	cpu.star = STAR;
 	cpu.gdt_base = GDT_BASE;
 	cpu.gdt_limit = 0x7f;
-	cpu.paging = (struct guest_paging){ .cr0 = CR0_PE | CR0_PG | CR0_WP,
+	cpu.paging = (struct guest_paging){ .walks = &guest_walks,
+					    .cr0 = CR0_PE | CR0_PG | CR0_WP,
 					    .cr3 = GUEST_CR3,
 					    .cr4 = CR4_PAE | CR4_FRED,
 					    .efer = EFER_LME | EFER_LMA | EFER_NXE };

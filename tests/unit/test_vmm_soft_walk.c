@@ -38,7 +38,8 @@ static void set_up_levels(unsigned int levels)
 	machine.physical_mask = (1ULL << 46) - 1;
 	machine.linear_bits = levels == 5 ? 57 : 48;
 	guest_clear(levels);
-	paging = (struct guest_paging){ .cr0 = CR0_PE | CR0_PG | CR0_WP,
+	paging = (struct guest_paging){ .walks = &guest_walks,
+					.cr0 = CR0_PE | CR0_PG | CR0_WP,
 					.cr3 = GUEST_CR3,
 					.cr4 = CR4_PAE | (levels == 5 ? CR4_LA57 : 0),
 					.efer = EFER_LME | EFER_LMA | EFER_NXE };
@@ -319,6 +320,84 @@ TEST(a_table_that_maps_itself)
 	assert_int_equal(*self, GUEST_CR3 | ENTRY_P | ENTRY_W | ENTRY_A | ENTRY_D);
 }
 
+/* ---- Walks that are kept ---- */
+
+static void expect_kept(uint64_t linear, enum guest_access access, uint64_t physical)
+{
+	/* The first sets bits, the second finds them set. */
+	expect_ok(linear, access, physical);
+	expect_ok(linear, access, physical);
+	assert_ptr_equal(guest_walk_again(&paging, linear, access), guest_ram + physical);
+}
+
+TEST(kept_as_long_as_its_entries_are_the_same)
+{
+	for (unsigned int levels = 4; levels <= 5; levels++)
+		for (unsigned int level = 1; level <= levels; level++) {
+			set_up_levels(levels);
+			guest_map(LINEAR_57, FRAME, ENTRY_P | ENTRY_W);
+			expect_kept(LINEAR_57, GUEST_WRITE, FRAME + 0x678);
+			*guest_entry(LINEAR_57, level) &= ~ENTRY_P;
+			assert_null(guest_walk_again(&paging, LINEAR_57, GUEST_WRITE));
+			expect_fault(LINEAR_57, GUEST_WRITE, PF_W);
+			*guest_entry(LINEAR_57, level) |= ENTRY_P;
+			expect_kept(LINEAR_57, GUEST_WRITE, FRAME + 0x678);
+		}
+}
+
+TEST(kept_for_one_page_one_cr3_and_one_access)
+{
+	const uint64_t same_slot = LINEAR + WALKS_KEPT * PAGE_SIZE;
+
+	guest_map(same_slot, 0x9000, ENTRY_P | ENTRY_W);
+	expect_kept(LINEAR, GUEST_READ, FRAME + 0x678);
+	assert_null(guest_walk_again(&paging, LINEAR, GUEST_WRITE));
+	assert_null(guest_walk_again(&paging, same_slot, GUEST_READ));
+	paging.cr3 += 1;
+	assert_null(guest_walk_again(&paging, LINEAR, GUEST_READ));
+	paging.cr3 -= 1;
+	expect_kept(same_slot, GUEST_READ, 0x9678);
+	assert_null(guest_walk_again(&paging, LINEAR, GUEST_READ));
+	guest_forget_walks(&guest_walks);
+	assert_null(guest_walk_again(&paging, same_slot, GUEST_READ));
+}
+
+TEST(not_kept_when_there_are_rights_to_check)
+{
+	/* A user's page is kept for instructions only, which have been fetched already. */
+	*guest_entry(LINEAR, 1) |= ENTRY_U;
+	expect_ok(LINEAR, GUEST_READ, FRAME + 0x678);
+	expect_ok(LINEAR, GUEST_READ, FRAME + 0x678);
+	assert_null(guest_walk_again(&paging, LINEAR, GUEST_READ));
+	paging.cr4 |= CR4_SMAP;
+	expect_fault(LINEAR, GUEST_READ, PF_P);
+	expect_kept(LINEAR, GUEST_REFETCH, FRAME + 0x678);
+	/* Writable only because CR0.WP is 0. */
+	paging.cr4 &= ~CR4_SMAP;
+	*guest_entry(LINEAR, 1) = FRAME | ENTRY_P;
+	paging.cr0 &= ~CR0_WP;
+	expect_ok(LINEAR, GUEST_WRITE, FRAME + 0x678);
+	expect_ok(LINEAR, GUEST_WRITE, FRAME + 0x678);
+	assert_null(guest_walk_again(&paging, LINEAR, GUEST_WRITE));
+}
+
+TEST(large_pages_are_kept_by_the_small_page)
+{
+	*guest_entry(0x40004567, 2) = ENTRY_P | ENTRY_W | ENTRY_PS;
+	expect_kept(0x40004567, GUEST_WRITE, 0x4567);
+	expect_kept(0x4000a123, GUEST_WRITE, 0xa123);
+	*guest_entry(0x40004567, 2) &= ~ENTRY_W;
+	expect_fault(0x40004567, GUEST_WRITE, PF_P | PF_W);
+}
+
+TEST(partial_registers_do_for_what_is_kept_only)
+{
+	expect_kept(LINEAR, GUEST_READ, FRAME + 0x678);
+	paging = (struct guest_paging){ .walks = &guest_walks, .cr3 = GUEST_CR3, .partial = true };
+	expect_ok(LINEAR, GUEST_READ, FRAME + 0x678);
+	assert_int_equal(guest_walk(&paging, LINEAR, GUEST_WRITE, &memory, &fault), WALK_PARTIAL);
+}
+
 #define RUN(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -341,6 +420,11 @@ int main(void)
 		RUN(mapped_elsewhere_after_it_was_read),
 		RUN(bits_that_others_set_are_kept),
 		RUN(a_table_that_maps_itself),
+		RUN(kept_as_long_as_its_entries_are_the_same),
+		RUN(kept_for_one_page_one_cr3_and_one_access),
+		RUN(not_kept_when_there_are_rights_to_check),
+		RUN(large_pages_are_kept_by_the_small_page),
+		RUN(partial_registers_do_for_what_is_kept_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
