@@ -196,6 +196,8 @@ static __attribute__((noinline)) void queue_second(struct vcpu *vcpu, const stru
 				     event->vector != VECTOR_DF && guest_uses_fred();
 		break;
 	case MERGE_DOUBLE_FAULT:
+		/* CR2 is that of the second of two page faults (SDM 3A, 6.15). */
+		event_set_registers(event);
 		break;
 	case MERGE_TRIPLE_FAULT:
 		guest_triple_fault(vcpu);

@@ -124,11 +124,23 @@ static enum fred_backend choose(enum fred_mode wish)
 	}
 }
 
+/* As it says itself: not all that are have the MSR. */
+static bool is_immune_to_meltdown(void)
+{
+	return (cpuid(7, 0).edx & CPUID_7_EDX_ARCH_CAPABILITIES) &&
+	       (rdmsr(MSR_IA32_ARCH_CAPABILITIES) & ARCH_CAPABILITIES_RDCL_NO);
+}
+
 void fred_choose(struct vm *vm)
 {
 	const uint32_t features = cpuid(7, 0).eax >= 1 ? cpuid(7, 1).eax : 0;
 
 	vm->fred = choose(vm->boot->config.fred);
+	if (vm->fred == FRED_BACKEND_SOFT && vm->devices == VM_DEVICES_PASSTHROUGH &&
+	    !is_immune_to_meltdown())
+		log_info("FRED: the guest is told that this processor is immune to Meltdown, which "
+			 "it may not be, else Linux uses no FRED; fred = off to isolate page "
+			 "tables");
 	/* FRED comes with LKGS, also while it is off. */
 	if (vm->fred == FRED_BACKEND_SOFT && !(features & CPUID_7_1_EAX_LKGS))
 		vm->exception_bitmap |= 1U << VECTOR_UD;

@@ -227,6 +227,7 @@ void machine_probe(void)
 			  (cpuid(7, 0).edx & CPUID_7_EDX_IBT) &&
 			  (machine.controls.entry & ENTRY_LOAD_CET) &&
 			  (machine.controls.exit & EXIT_LOAD_CET);
+	machine.has_1g_pages = (cpuid(0x80000001, 0).edx & CPUID_80000001_EDX_1G) != 0;
 	machine.has_xfd = (cpuid(0xd, 1).eax & CPUID_D_1_EAX_XFD) != 0;
 	machine.physical_mask = (1ULL << machine.mtrr.physical_bits) - 1;
 	if (cpuid(1, 0).ecx & CPUID_1_ECX_XSAVE) {

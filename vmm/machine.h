@@ -30,6 +30,7 @@ struct machine {
 	bool has_monitor_trap;
 	bool has_cet; /* shadow stacks and IBT, and the controls to switch their state */
 	bool has_xfd;
+	bool has_1g_pages;
 	enum fred_method fred_method;
 	unsigned int linear_bits; /* of a linear address */
 	struct mtrr_state mtrr;

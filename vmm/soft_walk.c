@@ -59,7 +59,7 @@ static uint64_t reserved_bits(const struct guest_paging *paging, uint64_t entry,
 	if (!(paging->efer & EFER_NXE))
 		reserved |= PTE_NO_EXECUTE;
 	if (entry & PTE_LARGE) {
-		if (level > LEVEL_PDPT)
+		if (level > LEVEL_PDPT || (level == LEVEL_PDPT && !machine.has_1g_pages))
 			reserved |= PTE_LARGE;
 		else if (level > LEVEL_TABLE)
 			reserved |= ((1ULL << (PAGE_SHIFT + INDEX_BITS * (level - 1))) - 1) &

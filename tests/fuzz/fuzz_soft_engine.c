@@ -315,6 +315,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	model.pkru = input.pkru;
 	machine.linear_bits = cpu.paging.cr4 & CR4_LA57 ? 57 : 48;
+	machine.has_1g_pages = true;
 	uses = 0;
 	guest_hook = change_tables;
 	result = perform(&cpu, &gs, &fault);

@@ -813,6 +813,8 @@ static void check_second(const struct event *first, unsigned int vector, bool fr
 		expected.error_code = 0;
 	}
 	assert_delivers(expected);
+	if (vector == VECTOR_PF)
+		assert_int_equal(model.cr2, second.event_data);
 	/* Interrupts and NMIs have left their source: they are still owed. */
 	if (first->type == EVENT_EXTERNAL_INTERRUPT || first->type == EVENT_NMI) {
 		model_exit(EXIT_REASON_CPUID);

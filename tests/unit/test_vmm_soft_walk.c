@@ -37,6 +37,7 @@ static void set_up_levels(unsigned int levels)
 	model_reset();
 	machine.physical_mask = (1ULL << 46) - 1;
 	machine.linear_bits = levels == 5 ? 57 : 48;
+	machine.has_1g_pages = true;
 	guest_clear(levels);
 	paging = (struct guest_paging){ .walks = &guest_walks,
 					.cr0 = CR0_PE | CR0_PG | CR0_WP,
@@ -98,6 +99,9 @@ TEST(large_pages)
 	*guest_entry(0x80000000, 3) = ENTRY_P | ENTRY_PS;
 	expect_ok(0x8002a001, GUEST_READ, 0x2a001);
 	expect_fault(0x8002a001, GUEST_WRITE, PF_P | PF_W);
+	/* Not every processor has those of 1 GiB. */
+	machine.has_1g_pages = false;
+	expect_fault(0x8002a001, GUEST_READ, PF_P | PF_RSVD);
 }
 
 TEST(no_memory)
