@@ -72,6 +72,7 @@ struct chapter {
 	X(fred_cet)         \
 	X(fred_length)      \
 	X(fredvm_delivery)  \
+	X(fredvm_entry32)   \
 	X(fredvm_nested)    \
 	X(fredvm_snapshot)  \
 	X(fredvm_intercept) \

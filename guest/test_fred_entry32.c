@@ -178,6 +178,18 @@ static void event_of(uint64_t index)
 	finish(&events[index], frame);
 }
 
+/* The same with an exit of the VMM in the middle of the delivery: INTO exists only here. */
+static void stack_unmapped(uint64_t index)
+{
+	const struct fred_frame *const frame = begin(&events[index]);
+	const uint64_t violations = exits(EXIT_REASON_EPT_VIOLATION);
+
+	ept_unmap(fred_stack_page(0));
+	fred_try_eretu(frame);
+	check_equal("EPT violations", exits(EXIT_REASON_EPT_VIOLATION) - violations, 1);
+	finish(&events[index], frame);
+}
+
 /* FRED does not look at the MSRs of SYSENTER. */
 static void sysenter_msrs_ignored(uint64_t cs)
 {
@@ -241,3 +253,15 @@ static const struct test tests[] = {
 };
 
 const struct chapter chapter_fred_entry32 = FRED_CHAPTER("fred-entry32", tests);
+
+static const struct test vm_tests[] = {
+	{ "int_n_stack_unmapped", stack_unmapped, INT_N },
+	{ "int3_stack_unmapped", stack_unmapped, INT3 },
+	{ "int1_stack_unmapped", stack_unmapped, INT1 },
+	{ "into_stack_unmapped", stack_unmapped, INTO },
+	{ "sysenter_stack_unmapped", stack_unmapped, SYSENTER },
+	{ "pf_read_stack_unmapped", stack_unmapped, PF_READ_UNMAPPED },
+	{ "br_stack_unmapped", stack_unmapped, BR },
+};
+
+const struct chapter chapter_fredvm_entry32 = FRED_VM_CHAPTER("fredvm-entry32", vm_tests);
