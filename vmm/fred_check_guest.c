@@ -72,6 +72,7 @@ struct vcpu *probe_create(const struct boot_info *boot)
 	vm.name = "self-test";
 	vm.devices = VM_DEVICES_NONE;
 	vm.boot = boot;
+	vm_prepare(&vm);
 	vcpu = vcpu_create(&vm);
 	/* It gets its memory only now, page by page: ept_create() maps large ones. */
 	vm.memory.size = PROBE_PAGES * PAGE_SIZE;
@@ -81,7 +82,7 @@ struct vcpu *probe_create(const struct boot_info *boot)
 	fill_memory(vcpu);
 
 	/* Nothing is intercepted but what a check asks for. */
-	memset(vm.msr_bitmap, 0, PAGE_SIZE);
+	memset(vcpu->msr_bitmap, 0, PAGE_SIZE);
 	vmcs_clear_bits(VMCS_PIN_BASED_CONTROLS, PIN_EXTERNAL_INTERRUPT);
 	vmcs_clear_bits(VMCS_PROC_BASED_CONTROLS, PROC_CR8_LOAD | PROC_CR8_STORE);
 	if (machine.has_preemption_timer) {

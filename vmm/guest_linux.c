@@ -56,6 +56,7 @@ struct vcpu *guest_linux_create(struct vm *vm)
 				    &vm->memmap, boot->rsdp, &boot->framebuffer))
 		panic("memory-map", "the memory map has more than %u ranges: too many for e820",
 		      LINUX_E820_MAX);
+	vm_prepare(vm);
 	vcpu = vcpu_create(vm);
 	mode = (struct mode64){ .cr3 = plan.tables,
 				.rip = plan.kernel + BZIMAGE_ENTRY_64,

@@ -93,6 +93,7 @@ struct vcpu *guest_multiboot_create(struct vm *vm)
 		occupy(vm->boot->modules[i].base, vm->boot->modules[i].size);
 	entry = load_kernel(vm);
 	info = build_info(vm);
+	vm_prepare(vm);
 	vcpu = vcpu_create(vm);
 	vcpu_set_mode32(entry);
 	vcpu->regs.rax = MULTIBOOT_BOOT_MAGIC;

@@ -78,6 +78,7 @@ struct vcpu *guest_selftest_create(struct vm *vm)
 	boot_gdt_write(guest_memory(vm, GDT_ADDRESS, BOOT_GDT_SIZE));
 	guest_fill_identity_tables(guest_memory(vm, TABLES_ADDRESS, STACK_TOP - TABLES_ADDRESS),
 				   TABLES_ADDRESS);
+	vm_prepare(vm);
 	vcpu = vcpu_create(vm);
 	format_string(info->errata, sizeof(info->errata), "%s%s", vm->boot->config.errata,
 		      vm->fred == FRED_BACKEND_SOFT ? "," SOFT_FRED_DEVIATIONS : "");

@@ -5,11 +5,13 @@
 #include "lib/paging.h"
 #include "lib/x86/cpu.h"
 #include "vmm/log.h"
+#include "vmm/spinlock.h"
 #include "vmm/x86.h"
 
 static struct page_pool pool;
 static struct address_space space;
 static uint64_t vmm_base;
+static struct spinlock lock; /* of the pool and of the tables */
 
 void memory_init(const struct boot_info *boot)
 {
@@ -29,29 +31,34 @@ void memory_init(const struct boot_info *boot)
 
 void *page_alloc(void)
 {
-	const uint64_t page = page_pool_take(&pool);
-
-	if (page == 0)
-		panic("no-memory", "the VMM's region of %llu MiB is used up",
-		      VMM_REGION_SIZE / 0x100000);
-	return (void *)(page + pool.virtual_offset);
+	return pages_alloc(1);
 }
 
 void *pages_alloc(unsigned int count)
 {
-	/* The pool is handed out in order, and nothing else takes from it meanwhile. */
-	void *const first = page_alloc();
+	uint64_t first, last;
 
-	while (--count > 0)
-		page_alloc();
-	return first;
+	spin_lock(&lock);
+	first = page_pool_take(&pool);
+	/* The pool is handed out in order. */
+	for (last = first; last != 0 && --count > 0;)
+		last = page_pool_take(&pool);
+	spin_unlock(&lock);
+	if (last == 0)
+		panic("no-memory", "the VMM's region of %llu MiB is used up",
+		      VMM_REGION_SIZE / 0x100000);
+	return (void *)(first + pool.virtual_offset);
 }
 
 void *stack_alloc(unsigned int pages, unsigned int tail)
 {
 	uint8_t *const guard = pages_alloc(1 + pages + tail);
+	bool unmapped;
 
-	if (!paging_unmap(&space, (uint64_t)guard, PAGE_SIZE))
+	spin_lock(&lock);
+	unmapped = paging_unmap(&space, (uint64_t)guard, PAGE_SIZE);
+	spin_unlock(&lock);
+	if (!unmapped)
 		panic("no-memory", "the VMM's region is used up: no page table for a guard page");
 	invlpg((uint64_t)guard);
 	return guard + (1 + pages) * PAGE_SIZE;
@@ -76,14 +83,30 @@ volatile void *mmio_map(uint64_t address, uint64_t size)
 	const uint64_t first = address & ~PAGE_MASK;
 	const uint64_t end = (address + size + PAGE_MASK) & ~PAGE_MASK;
 
+	bool mapped = true;
+
+	spin_lock(&lock);
 	for (uint64_t page = first; page < end; page += PAGE_SIZE)
-		if (!memory_is_mapped((const void *)(MMIO_BASE + page), 1) &&
-		    !paging_map(&space, MMIO_BASE + page, page, PAGE_SIZE, PAGE_WRITE,
-				CACHE_UNCACHED))
-			panic("no-memory",
-			      "the VMM's region is used up: device at 0x%llx not mapped",
-			      (unsigned long long)address);
+		mapped &= memory_is_mapped((const void *)(MMIO_BASE + page), 1) ||
+			  paging_map(&space, MMIO_BASE + page, page, PAGE_SIZE, PAGE_WRITE,
+				     CACHE_UNCACHED);
+	spin_unlock(&lock);
+	if (!mapped)
+		panic("no-memory", "the VMM's region is used up: device at 0x%llx not mapped",
+		      (unsigned long long)address);
 	return (volatile void *)(MMIO_BASE + address);
+}
+
+void memory_map_start_page(uint64_t page)
+{
+	if (!paging_map(&space, page, page, PAGE_SIZE, PAGE_EXECUTE, CACHE_WRITE_BACK))
+		panic("no-memory", "the page for starting processors cannot be mapped");
+}
+
+void memory_unmap_start_page(uint64_t page)
+{
+	paging_unmap(&space, page, PAGE_SIZE);
+	invlpg(page);
 }
 
 void memory_usage(uint64_t *used, uint64_t *total)

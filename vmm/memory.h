@@ -34,6 +34,10 @@ void *phys_to_virt(uint64_t address);
 /* Device memory, uncached. Mapped for good. */
 volatile void *mmio_map(uint64_t address, uint64_t size);
 
+/* The page below 1 MiB where other processors start, at its own address; W^X as everything. */
+void memory_map_start_page(uint64_t page);
+void memory_unmap_start_page(uint64_t page);
+
 /* Can these bytes be read without a fault? */
 bool memory_is_mapped(const void *address, uint64_t size);
 

@@ -164,12 +164,12 @@ void msr_bitmap_fill(const struct vm *vm, uint8_t *bitmap)
 	}
 }
 
-void msr_set_exits(const struct vm *vm, uint32_t msr, bool exits)
+void msr_set_exits(const struct vcpu *vcpu, uint32_t msr, bool exits)
 {
-	forbid(vm->msr_bitmap + BITMAP_READ_LOW, msr);
-	forbid(vm->msr_bitmap + BITMAP_WRITE, msr);
+	forbid(vcpu->msr_bitmap + BITMAP_READ_LOW, msr);
+	forbid(vcpu->msr_bitmap + BITMAP_WRITE, msr);
 	if (!exits)
-		apply(find(msr), vm, vm->msr_bitmap, msr);
+		apply(find(msr), vcpu->vm, vcpu->msr_bitmap, msr);
 }
 
 /*

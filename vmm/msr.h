@@ -6,12 +6,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct vcpu;
 struct vm;
 
-/* Fill a VM's MSR bitmap (one page) from the policy table. */
+/* Fill an MSR bitmap (one page) for a vcpu of this VM from the policy table. */
 void msr_bitmap_fill(const struct vm *vm, uint8_t *bitmap);
 
-/* Make reads and writes of an MSR that is in the policy exit, or as the policy says again. */
-void msr_set_exits(const struct vm *vm, uint32_t msr, bool exits);
+/* Make a vcpu's reads and writes of an MSR that is in the policy exit, or as the policy says again.
+ */
+void msr_set_exits(const struct vcpu *vcpu, uint32_t msr, bool exits);
 
 #endif

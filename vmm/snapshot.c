@@ -313,7 +313,11 @@ static void destroy(struct vcpu *vcpu)
 	vcpu_clear_work(vcpu, WORK_SAVED);
 	poison_registers(kept.vm);
 	vcpu->vm = kept.vm;
+	vcpu->cpu = kept.cpu;
+	vcpu->index = kept.index;
 	vcpu->vmcs = kept.vmcs;
+	vcpu->vpid = kept.vpid;
+	vcpu->msr_bitmap = kept.msr_bitmap;
 	vcpu->guest_cr4_allowed = kept.guest_cr4_allowed;
 	vcpu->fred_area = kept.fred_area;
 	vcpu->trace = kept.trace;

@@ -56,8 +56,8 @@ void soft_fred_switch(struct vcpu *vcpu, bool on)
 	vcpu->soft.on = on;
 	guest_forget_walks(&vcpu->soft.walks);
 	vcpu->soft.walks.ram = vm->ram;
-	msr_set_exits(vm, MSR_IA32_EFER, on);
-	msr_set_exits(vm, MSR_IA32_SYSENTER_CS, on);
+	msr_set_exits(vcpu, MSR_IA32_EFER, on);
+	msr_set_exits(vcpu, MSR_IA32_SYSENTER_CS, on);
 	if (on) {
 		vcpu->soft.syscall_enabled = efer & EFER_SCE;
 		vcpu->soft.sysenter_cs = vmcs_read32(VMCS_GUEST_SYSENTER_CS);

@@ -110,9 +110,10 @@ void vcpu_vmcs_clear(const struct vcpu *vcpu)
 		panic("vmclear", "VMCLEAR of the current VMCS failed");
 }
 
-static void set_controls(const struct vm *vm)
+static void set_controls(const struct vcpu *vcpu)
 {
 	const struct vmx_controls *const c = &machine.controls;
+	const struct vm *const vm = vcpu->vm;
 	uint32_t pin = c->pin;
 	uint32_t proc = c->proc;
 
@@ -139,10 +140,10 @@ static void set_controls(const struct vm *vm)
 	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, 0);
 	vmcs_write(VMCS_IO_BITMAP_A, virt_to_phys(vm->io_bitmaps));
 	vmcs_write(VMCS_IO_BITMAP_B, virt_to_phys(vm->io_bitmaps + PAGE_SIZE));
-	vmcs_write(VMCS_MSR_BITMAP, virt_to_phys(vm->msr_bitmap));
+	vmcs_write(VMCS_MSR_BITMAP, virt_to_phys(vcpu->msr_bitmap));
 	vmcs_write(VMCS_EPT_POINTER, vm->ept_pointer);
 	if (c->proc2 & PROC2_VPID)
-		vmcs_write(VMCS_VPID, 1);
+		vmcs_write(VMCS_VPID, vcpu->vpid);
 	if (c->proc2 & PROC2_XSAVES)
 		vmcs_write(VMCS_XSS_EXITING_BITMAP, 0);
 }
@@ -238,29 +239,38 @@ void vcpu_vmcs_init(struct vcpu *vcpu)
 	const bool traced = vcpu->vm->boot->config.log == LOG_TRACE;
 
 	make_vmcs_current(vcpu);
-	set_controls(vcpu->vm);
+	set_controls(vcpu);
 	set_host_state(vcpu, traced ? vmexit_entry_traced : vmexit_entry);
 	set_guest_state(vcpu);
 	fred_vmcs_init(vcpu);
 }
 
-struct vcpu *vcpu_create(struct vm *vm)
+void vm_prepare(struct vm *vm)
 {
-	struct vcpu *const vcpu = stack_alloc(STACK_PAGES, VCPU_PAGES);
-
 	fred_choose(vm);
 	/* Software FRED pushes to no shadow stack. */
 	vm->shadow_stacks = machine.has_cet && vm->fred != FRED_BACKEND_SOFT &&
 			    !(vm->fred == FRED_BACKEND_NATIVE && erratum_detected(ERRATUM_FR_9));
-	vcpu->vm = vm;
-	vcpu->guest_cr4_allowed = guest_cr4_allowed(vm);
 	vm->io_bitmaps = pages_alloc(2);
-	vm->msr_bitmap = page_alloc();
 	io_bitmaps_fill(vm, vm->io_bitmaps);
-	msr_bitmap_fill(vm, vm->msr_bitmap);
 	ept_create(vm);
+}
+
+struct vcpu *vcpu_create(struct vm *vm)
+{
+	static uint16_t vpids; /* 0 is the VMM's own */
+	struct vcpu *const vcpu = stack_alloc(STACK_PAGES, VCPU_PAGES);
+
+	vcpu->vm = vm;
+	vcpu->cpu = cpu_current();
+	vcpu->index = vm->vcpu_count;
+	vcpu->guest_cr4_allowed = guest_cr4_allowed(vm);
+	vcpu->vpid = __atomic_add_fetch(&vpids, 1, __ATOMIC_RELAXED);
+	vcpu->msr_bitmap = page_alloc();
+	msr_bitmap_fill(vm, vcpu->msr_bitmap);
 	vcpu->vmcs = virt_to_phys(page_alloc());
 	vcpu_vmcs_init(vcpu);
+	vm->vcpus[vm->vcpu_count++] = vcpu;
 	cpu_current()->vcpu = vcpu;
 	return vcpu;
 }

@@ -18,6 +18,7 @@
 #include "vmm/soft_fred.h"
 #include "vmm/trace.h"
 
+struct cpu;
 struct trap_frame;
 
 /* In the order in which entry.asm pushes them: RAX is the last. */
@@ -54,11 +55,12 @@ struct vm {
 	uint64_t *ept;	      /* PML4 */
 	uint64_t ept_pointer;
 	uint8_t *io_bitmaps; /* two pages */
-	uint8_t *msr_bitmap; /* one page */
 	uint32_t exception_bitmap;
 	enum fred_backend fred;
 	bool shadow_stacks; /* the guest has CET */
 	const struct boot_info *boot;
+	uint32_t vcpu_count;
+	struct vcpu *vcpus[CONFIG_CPUS_MAX];
 };
 
 /* Reasons to call vcpu_prepare_entry() before the next VM entry: one test in the exit path. */
@@ -84,9 +86,13 @@ struct vcpu {
 	uint8_t cr8;   /* of a guest without an APIC */
 	uint8_t timer_vector;
 	struct vm *vm;
+	struct cpu *cpu;		 /* the processor that runs it, always the same */
+	uint32_t index;			 /* in vm->vcpus */
 	struct event event;		 /* valid with WORK_EVENT */
 	uint64_t pending_interrupts[4];	 /* acknowledged vectors, with WORK_INTERRUPT */
 	uint64_t vmcs;			 /* physical */
+	uint16_t vpid;			 /* of this vcpu alone */
+	uint8_t *msr_bitmap;		 /* one page */
 	uint64_t guest_cr4_allowed;	 /* bits that the guest may set */
 	uint64_t steps_left;		 /* with the monitor trap flag */
 	struct vmx_msr_entry *fred_area; /* FRED's MSRs in memory: NULL when they are in the VMCS */
@@ -112,8 +118,11 @@ static inline void vcpu_clear_work(struct vcpu *vcpu, enum vcpu_work bit)
 uint64_t vcpu_gpr(const struct vcpu *vcpu, unsigned int number);
 void vcpu_set_gpr(struct vcpu *vcpu, unsigned int number, uint64_t value);
 
-/* Make a vcpu of this VM, its VMCS current, in the state of a processor after INIT but for what the
- * guest's loader sets. */
+/* What the vcpus of a VM share: who gives it FRED, bitmaps, EPT. Before the first vcpu. */
+void vm_prepare(struct vm *vm);
+
+/* Make a vcpu of this VM on this processor, its VMCS current, in the state of a processor after
+ * INIT but for what the guest's loader sets. */
 struct vcpu *vcpu_create(struct vm *vm);
 
 /* Make the vcpu's VMCS new and current, as vcpu_create() leaves it. */

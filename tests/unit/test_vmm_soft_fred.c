@@ -90,9 +90,9 @@ uint64_t vcpu_gpr(const struct vcpu *of, unsigned int number)
 	return number == 0 ? of->regs.rax : number == 3 ? of->regs.rbx : 0;
 }
 
-void msr_set_exits(const struct vm *of, uint32_t msr, bool exits)
+void msr_set_exits(const struct vcpu *of, uint32_t msr, bool exits)
 {
-	assert_ptr_equal(of, &vm);
+	assert_ptr_equal(of, &vcpu);
 	if (msr == MSR_IA32_EFER)
 		efer_exits = exits;
 	else if (msr == MSR_IA32_SYSENTER_CS)
