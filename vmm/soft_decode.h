@@ -3,11 +3,7 @@
 #ifndef VMM_SOFT_DECODE_H
 #define VMM_SOFT_DECODE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#define INSTRUCTION_MAX 15U /* bytes */
+#include "vmm/decode.h"
 
 enum soft_opcode {
 	SOFT_OTHER, /* none of ours */
@@ -19,19 +15,10 @@ enum soft_opcode {
 	SOFT_LKGS,
 };
 
-/* Numbers of general registers; these are none. */
-enum { REGISTER_NONE = 16, REGISTER_RIP = 17 };
-enum segment_override { OVERRIDE_NONE, OVERRIDE_FS, OVERRIDE_GS };
-
 struct soft_instruction {
 	enum soft_opcode opcode;
-	uint8_t length; /* bytes */
-	/* The operand of LKGS. */
-	bool in_register; /* `base` is the register */
-	bool address_32;  /* the address has 32 bits */
-	uint8_t base, index, scale;
-	enum segment_override segment;
-	int32_t displacement;
+	uint8_t length;		       /* bytes */
+	struct memory_operand operand; /* of LKGS */
 };
 
 /* Decode what is in `size` bytes (up to INSTRUCTION_MAX); SDM 2A, chapter 2. */

@@ -303,19 +303,20 @@ static inline uint32_t peek(const struct soft_cpu *cpu)
 static uint64_t operand_address(const struct vcpu *vcpu, const struct soft_cpu *cpu,
 				const struct soft_instruction *instruction)
 {
-	uint64_t address = (uint64_t)(int64_t)instruction->displacement;
+	const struct memory_operand *const operand = &instruction->operand;
+	uint64_t address = (uint64_t)(int64_t)operand->displacement;
 
-	if (instruction->base == REGISTER_RIP)
+	if (operand->base == REGISTER_RIP)
 		address += cpu->rip + instruction->length;
-	else if (instruction->base != REGISTER_NONE)
-		address += vcpu_gpr(vcpu, instruction->base);
-	if (instruction->index != REGISTER_NONE)
-		address += vcpu_gpr(vcpu, instruction->index) << instruction->scale;
-	if (instruction->address_32)
+	else if (operand->base != REGISTER_NONE)
+		address += vcpu_gpr(vcpu, operand->base);
+	if (operand->index != REGISTER_NONE)
+		address += vcpu_gpr(vcpu, operand->index) << operand->scale;
+	if (operand->address_32)
 		address = (uint32_t)address;
-	if (instruction->segment == OVERRIDE_FS)
+	if (operand->segment == OVERRIDE_FS)
 		address += vmcs_read(VMCS_GUEST_FS_BASE);
-	else if (instruction->segment == OVERRIDE_GS)
+	else if (operand->segment == OVERRIDE_GS)
 		address += vmcs_read(VMCS_GUEST_GS_BASE);
 	return address;
 }
@@ -328,8 +329,8 @@ static enum soft_result lkgs(struct vcpu *vcpu, struct soft_cpu *cpu,
 	enum soft_result result;
 
 	load_rest(cpu);
-	if (instruction->in_register) {
-		selector = (uint16_t)vcpu_gpr(vcpu, instruction->base);
+	if (instruction->operand.in_register) {
+		selector = (uint16_t)vcpu_gpr(vcpu, instruction->operand.base);
 	} else {
 		result = soft_read_operand(cpu, operand_address(vcpu, cpu, instruction), &selector,
 					   sizeof(selector), fault);

@@ -9,6 +9,7 @@ FUZZ_PROGRAMS := $(FUZZ_NAMES:%=build/fuzz/%)
 # What they test of the VMM, over the headers of the model.
 FUZZ_VMM_soft_decode := soft_decode
 FUZZ_VMM_soft_engine := soft_engine soft_walk
+FUZZ_VMM_store_decode := store_decode
 
 .SECONDARY: $(FUZZ_NAMES:%=build/unit/tests/fuzz/fuzz_%.c.o) build/unit/tests/fuzz/driver.c.o
 

@@ -37,8 +37,9 @@ static void check(const uint8_t *data, size_t size, bool long_mode)
 	REQUIRE(whole.length >= 2 && whole.length <= size);
 	REQUIRE(whole.opcode != SOFT_LKGS || long_mode);
 	if (whole.opcode == SOFT_LKGS) {
-		REQUIRE(whole.base <= REGISTER_RIP && whole.index <= REGISTER_NONE);
-		REQUIRE(whole.scale <= 3 && (!whole.in_register || whole.base < REGISTER_NONE));
+		REQUIRE(whole.operand.base <= REGISTER_RIP && whole.operand.index <= REGISTER_NONE);
+		REQUIRE(whole.operand.scale <= 3 &&
+			(!whole.operand.in_register || whole.operand.base < REGISTER_NONE));
 	}
 	/* The same from its own bytes alone; and one byte less is not enough. */
 	exact = malloc(whole.length);
@@ -46,7 +47,7 @@ static void check(const uint8_t *data, size_t size, bool long_mode)
 	memcpy(exact, data, whole.length);
 	again = soft_decode(exact, whole.length, long_mode);
 	REQUIRE(again.opcode == whole.opcode && again.length == whole.length &&
-		again.displacement == whole.displacement);
+		again.operand.displacement == whole.operand.displacement);
 	REQUIRE(soft_decode(exact, whole.length - 1U, long_mode).opcode == SOFT_OTHER);
 	free(exact);
 }

@@ -173,14 +173,16 @@ TEST(memory_operands)
 		const struct operand *const want = &operands[i];
 		const struct soft_instruction got = decode(want->bytes, want->size, true);
 
-		if (got.opcode != SOFT_LKGS || got.in_register || got.length != want->size ||
-		    got.base != want->base || got.index != want->index ||
-		    (want->index != NONE && got.scale != want->scale) ||
-		    got.displacement != want->displacement || got.segment != want->segment ||
-		    got.address_32 != want->address_32)
+		if (got.opcode != SOFT_LKGS || got.operand.in_register ||
+		    got.length != want->size || got.operand.base != want->base ||
+		    got.operand.index != want->index ||
+		    (want->index != NONE && got.operand.scale != want->scale) ||
+		    got.operand.displacement != want->displacement ||
+		    got.operand.segment != want->segment ||
+		    got.operand.address_32 != want->address_32)
 			fail_msg("%s: length %u, base %u, index %u, scale %u, displacement %d",
-				 want->name, got.length, got.base, got.index, got.scale,
-				 got.displacement);
+				 want->name, got.length, got.operand.base, got.operand.index,
+				 got.operand.scale, got.operand.displacement);
 	}
 }
 
@@ -200,8 +202,8 @@ TEST(register_operands)
 		const struct soft_instruction got = decode(bytes, sizeof(bytes), true);
 
 		assert_int_equal(got.opcode, SOFT_LKGS);
-		assert_true(got.in_register);
-		assert_int_equal(got.base, number);
+		assert_true(got.operand.in_register);
+		assert_int_equal(got.operand.base, number);
 		assert_int_equal(got.length, sizeof(bytes));
 	}
 }
