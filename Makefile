@@ -285,8 +285,7 @@ $(VMM_TESTS:build/%=build/model/tests/%.c.o) build/model/tests/unit/model/model.
 
 .PHONY: unit
 unit: $(UNIT_TESTS)
-	@for test in $^; do echo "== $$test"; $$test || exit 1; done
-	@echo "unit: $(words $(UNIT_TESTS)) programs, all passed"
+	@$(PYTHON) tools/results.py unit $^
 
 -include tests/fuzz/fuzz.mk
 
@@ -298,13 +297,18 @@ build/tests/%.bin: tests/guests/%.asm build/.flags
 
 .PHONY: system
 system: $(EMULATED) build/tests/multiboot.bin | build/.setup-test
-	$(PYTHON) -m pytest -p no:cacheprovider -n 2 --dist loadscope tests/system
+	$(PYTHON) -m pytest -p no:cacheprovider -n 2 --dist loadscope \
+		--junitxml=build/results/system.xml tests/system
 
+# All parts, also after one that failed: the results in build/results/ are those of a whole run.
 .PHONY: test
 test: | build/.setup-test
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory fuzz
-	@$(MAKE) --no-print-directory system
+	@$(PYTHON) tools/results.py begin
+	@failed=; for part in unit fuzz system; do \
+		$(MAKE) --no-print-directory $$part || failed="$$failed $$part"; \
+	done; \
+	$(PYTHON) tools/results.py merge; \
+	test -z "$$failed" || { echo "test: FAILED:$$failed"; exit 1; }
 	@echo "test: unit, fuzz and system tests passed"
 
 .PHONY: check

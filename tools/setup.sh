@@ -22,6 +22,8 @@ packages() {
 		test  libcmocka-dev    host unit tests
 		test  python3-pytest   system tests
 		test  python3-pytest-xdist two emulators at a time
+		test  python3-junitparser reads our results back, in tests
+		test  python3-tap      the same
 		test  qemu-system-x86  a machine without VMX
 		test  ovmf             UEFI firmware for it
 		check clang            second compiler

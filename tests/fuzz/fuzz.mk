@@ -24,11 +24,7 @@ build/fuzz/%: build/unit/tests/fuzz/fuzz_%.c.o build/unit/tests/fuzz/driver.c.o 
 
 .PHONY: fuzz
 fuzz: $(FUZZ_PROGRAMS)
-	@for program in $^; do \
-		echo "== $$program: $(FUZZ_ROUNDS) damaged inputs"; \
-		timeout 60 $$program -n $(FUZZ_ROUNDS) || exit 1; \
-	done
-	@echo "fuzz: $(words $(FUZZ_PROGRAMS)) programs, no findings"
+	@$(PYTHON) tools/results.py fuzz $(FUZZ_ROUNDS) $^
 
 FUZZ_LONG = clang -Itests/unit/model $(filter-out -MMD -MP,$(COMMON_CFLAGS)) -O1 \
 	-fno-sanitize-recover=all
