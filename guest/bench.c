@@ -195,6 +195,36 @@ void bench_run_events(void)
 	fred_end();
 }
 
+/* All bits of a time in the last seconds. */
+static unsigned long long tsc_of(uint32_t low)
+{
+	const uint64_t now = read_tsc();
+
+	return now - (uint32_t)((uint32_t)now - low);
+}
+
+/*
+ * One INT3 whose handler's stack the VMM does not have mapped: when it was raised, when its handler
+ * began, when it was done. What the VMM saw between is in its trace, with log = trace.
+ */
+void bench_run_timeline(void)
+{
+	struct bench_times times = { 0 };
+
+	if (!has_fred())
+		guest_fail("no FRED");
+	fred_begin(&(struct fred_setup){ .stklvls = FRED_STKLVL(VECTOR_BP, 1) });
+	write_msr(MSR_IA32_FRED_CONFIG, (uintptr_t)bench_fred_stamp);
+	bench_run_ring0(bench_int3,
+			&times); /* once without: what is read for the first time is not meant */
+	ept_unmap(fred_stack_page(1));
+	bench_run_ring0(bench_int3, &times);
+	fred_end();
+	print("timeline: int3 raised %llu handler %llu returned %llu", tsc_of(times.start),
+	      tsc_of(times.handler), tsc_of(times.end));
+	hypercall(HYPERCALL_TRACE, 0, 0, 0, 0);
+}
+
 void bench_run(void)
 {
 	const uint64_t efer = try_rdmsr(MSR_IA32_EFER);

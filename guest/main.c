@@ -137,6 +137,12 @@ static void bench_events(void)
 	end(0);
 }
 
+static void timeline(void)
+{
+	bench_run_timeline();
+	end(0);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -149,6 +155,7 @@ static const struct {
 	{ "port-io", port_io },
 	{ "bench", bench },
 	{ "bench-events", bench_events },
+	{ "timeline", timeline },
 };
 
 static _Noreturn void run_scenario(const char *name)

@@ -126,8 +126,9 @@ _Noreturn void guest_unexpected(const struct frame *frame);
 /* test_fred_nested.c: neither the #PF nor the #DF after it has a stack. */
 void fred_triple_fault(void);
 
-/* bench.c: exits, and FRED's events. The second one on the bare machine, too. */
+/* bench.c: exits, FRED's events (on the bare machine, too), and one delivery step by step. */
 void bench_run(void);
 void bench_run_events(void);
+void bench_run_timeline(void);
 
 #endif
