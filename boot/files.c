@@ -230,13 +230,24 @@ bool read_options(struct loader *loader)
 	if (!config_parse_options(config, options, strlen(options), &error))
 		return loader_fail(loader, EFI_INVALID_PARAMETER, "config", "options: %s",
 				   error.text);
-	if (!config_validate(config, &error))
+	if (!config_complete(config, &error))
 		return config_failed(loader, &error);
 	console_select(config->console);
 	return true;
 }
 
-/* Load one file of the guest; key and path are as in manfred.cfg. */
+/* A key, behind its guest's name where the file has sections. */
+static const char *key_of(const struct guest_config *guest, const char *key)
+{
+	static char text[CONFIG_NAME_MAX + 32];
+
+	if (guest->line == 0)
+		return key;
+	format_string(text, sizeof(text), "guest %s: %s", guest->name, key);
+	return text;
+}
+
+/* Load one file of a guest; key and path are as in manfred.cfg. */
 static bool load_file(struct loader *loader, const char *key, const char *path, uint64_t below,
 		      struct boot_file *loaded)
 {
@@ -263,21 +274,30 @@ static bool load_file(struct loader *loader, const char *key, const char *path, 
 }
 
 /* Old kernels want the initrd below 2 GiB; Multiboot has 32-bit addresses for its modules. */
+static bool load_files_of(struct loader *loader, const struct guest_config *guest,
+			  struct boot_guest *files)
+{
+	loader_log(loader, "%s = %s", key_of(guest, "guest"), config_guest_name(guest->kind));
+	if (guest->kind == GUEST_SELFTEST)
+		return true;
+	if (!load_file(loader, key_of(guest, "kernel"), guest->kernel, ANYWHERE, &files->kernel))
+		return false;
+	if (guest->initrd[0] != '\0' && !load_file(loader, key_of(guest, "initrd"), guest->initrd,
+						   INITRD_BELOW, &files->initrd))
+		return false;
+	for (uint32_t i = 0; i < guest->module_count; i++)
+		if (!load_file(loader, key_of(guest, "module"), guest->modules[i], BELOW_4G,
+			       &files->modules[i]))
+			return false;
+	return true;
+}
+
 bool load_guest_files(struct loader *loader)
 {
-	struct boot_info *info = &loader->info;
-	const struct config *config = &info->config;
+	struct boot_info *const info = &loader->info;
 
-	loader_log(loader, "guest = %s", config_guest_name(config->guest));
-	if (config->guest == GUEST_SELFTEST)
-		return true;
-	if (!load_file(loader, "kernel", config->kernel, ANYWHERE, &info->kernel))
-		return false;
-	if (config->initrd[0] != '\0' &&
-	    !load_file(loader, "initrd", config->initrd, INITRD_BELOW, &info->initrd))
-		return false;
-	for (uint32_t i = 0; i < config->module_count; i++)
-		if (!load_file(loader, "module", config->modules[i], BELOW_4G, &info->modules[i]))
+	for (uint32_t i = 0; i < info->config.guest_count; i++)
+		if (!load_files_of(loader, &info->config.guests[i], &info->guests[i]))
 			return false;
 	return true;
 }

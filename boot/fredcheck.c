@@ -85,13 +85,14 @@ static bool place_suite(void)
 static void describe(void)
 {
 	const struct config *const config = &loader.info.config;
+	const struct guest_config *const suite_config = &config->guests[0];
 
 	suite_info.bare = 1;
 	suite_info.serial_port = config->console & CONSOLE_SERIAL ? loader.info.serial_port : 0;
 	suite_info.end = (uintptr_t)suite_leave;
-	string_copy(suite_info.cmdline, config->cmdline, sizeof(suite_info.cmdline));
-	string_copy(suite_info.tests, config->tests, sizeof(suite_info.tests));
-	string_copy(suite_info.errata, config->errata, sizeof(suite_info.errata));
+	string_copy(suite_info.cmdline, suite_config->cmdline, sizeof(suite_info.cmdline));
+	string_copy(suite_info.tests, suite_config->tests, sizeof(suite_info.tests));
+	string_copy(suite_info.errata, suite_config->errata, sizeof(suite_info.errata));
 }
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);

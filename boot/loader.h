@@ -18,11 +18,12 @@
 #include "lib/paging.h"
 #include "vmm/hypercall.h"
 
-#define ALLOCATIONS_MAX 32
+#define ALLOCATIONS_MAX 128
 #define MIB(bytes)	((unsigned long long)(bytes) >> 20)
 /* Highest address + 1, for allocations that may lie anywhere. */
 #define ANYWHERE UINT64_MAX
 #define BELOW_4G 0x100000000ULL
+#define BELOW_1M 0x100000ULL
 
 /* The firmware's memory map as GetMemoryMap last gave it. */
 struct firmware_map {
@@ -90,15 +91,15 @@ void console_print(const char *format, ...) __attribute__((format(printf, 1, 2))
 bool open_volume(struct loader *loader);
 /* \manfred.cfg into info.config; fredcheck.efi's may be missing. */
 bool read_config(struct loader *loader);
-/* The options of the EFI application over it, then the checks across keys. */
+/* The options of the EFI application over it, then what keys mean together. */
 bool read_options(struct loader *loader);
-/* Kernel, initrd and modules into pages of their own. */
+/* Kernel, initrd and modules of all guests into pages of their own. */
 bool load_guest_files(struct loader *loader);
 
 /* machine.c */
 /* Refuse what the VMM could only die of: no VMX, VMX locked off, no NX, 5-level paging. */
 bool check_processor(struct loader *loader);
-/* ACPI root pointer, framebuffer, number of processors. */
+/* ACPI root pointer, framebuffer, processors and the page where they can begin. */
 bool collect_facts(struct loader *loader);
 /* All handles with a protocol, at most `max` of them; returns how many. */
 UINTN find_handles(struct loader *loader, EFI_GUID *protocol, EFI_HANDLE *handles, UINTN max);

@@ -6,11 +6,17 @@
  */
 #include "boot/cpu.h"
 #include "boot/loader.h"
+#include "lib/acpi.h"
+#include "lib/format.h"
+#include "lib/layout.h"
 #include "lib/string.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
 
-#define HANDLES_MAX 16
+#define HANDLES_MAX	16
+#define PROCESSORS_LINE 256
+
+#define APIC_ID_SHIFT 24 /* in CPUID leaf 1, EBX */
 
 /* EFI_MP_SERVICES_PROTOCOL (PI 1.7, volume 2, 13.4), as far as it is used here. */
 #define MP_SERVICES_GUID                                               \
@@ -21,9 +27,19 @@
 		}                                                      \
 	}
 
+#define MP_PROCESSOR_ENABLED (1U << 1)
+
+struct mp_processor {
+	uint64_t id; /* of its local APIC */
+	uint32_t status;
+	uint32_t location[9]; /* of two forms; firmware may write both */
+};
+
 struct mp_services {
 	EFI_STATUS(EFIAPI *get_number_of_processors)
 	(struct mp_services *this, UINTN *all, UINTN *enabled);
+	EFI_STATUS(EFIAPI *get_processor_info)
+	(struct mp_services *this, UINTN number, struct mp_processor *processor);
 };
 
 UINTN find_handles(struct loader *loader, EFI_GUID *protocol, EFI_HANDLE *handles, UINTN max)
@@ -126,20 +142,89 @@ static void find_framebuffer(struct loader *loader)
 	}
 }
 
-/* Processors that the firmware has disabled must not be started, so they do not count. */
-static uint32_t count_processors(struct loader *loader)
+/* Physical memory is where it is: the loader runs in the firmware's identity map. */
+const void *acpi_map(uint64_t physical, size_t size __attribute__((unused)))
+{
+	return (const void *)(uintptr_t)physical;
+}
+
+static void add_processor(struct boot_info *info, uint32_t apic_id)
+{
+	if (apic_id != info->apic_ids[0] && info->processor_count < CONFIG_CPUS_MAX)
+		info->apic_ids[info->processor_count++] = apic_id;
+}
+
+static bool ask_mp_services(struct loader *loader)
 {
 	EFI_GUID guid = MP_SERVICES_GUID;
+	struct mp_processor processor;
 	UINTN all, enabled;
 	void *found;
 	struct mp_services *mp;
 
 	if (EFI_ERROR(loader->boot->LocateProtocol(&guid, NULL, &found)))
-		return 1;
+		return false;
 	mp = found;
-	if (EFI_ERROR(mp->get_number_of_processors(mp, &all, &enabled)) || enabled == 0)
-		return 1;
-	return (uint32_t)enabled;
+	if (EFI_ERROR(mp->get_number_of_processors(mp, &all, &enabled)))
+		return false;
+	for (UINTN i = 0; i < all; i++)
+		if (!EFI_ERROR(mp->get_processor_info(mp, i, &processor)) &&
+		    (processor.status & MP_PROCESSOR_ENABLED))
+			add_processor(&loader->info, (uint32_t)processor.id);
+	return true;
+}
+
+static void ask_acpi(struct boot_info *info)
+{
+	static struct acpi_machine machine; /* too large for the stack */
+	struct acpi acpi;
+
+	if (info->rsdp == 0 || acpi_init(&acpi, info->rsdp) != NULL ||
+	    !acpi_read_machine(&acpi, &machine))
+		return;
+	for (uint32_t i = 0; i < machine.processor_count; i++)
+		add_processor(info, machine.apic_ids[i]);
+}
+
+/* All 32 bits of it where the processor has leaf 0BH (SDM 3A, 10.12.8.1). */
+static uint32_t own_apic_id(void)
+{
+	if (cpuid(0).eax >= CPUID_TOPOLOGY && cpuid(CPUID_TOPOLOGY).ebx != 0)
+		return cpuid(CPUID_TOPOLOGY).edx;
+	return cpuid(1).ebx >> APIC_ID_SHIFT;
+}
+
+/*
+ * Those that the firmware has disabled must not be started, so they do not count. It itself knows
+ * best which these are; the MADT is for firmware without the protocol.
+ */
+static void find_processors(struct loader *loader)
+{
+	struct boot_info *const info = &loader->info;
+
+	info->apic_ids[0] = own_apic_id();
+	info->processor_count = 1;
+	if (!ask_mp_services(loader))
+		ask_acpi(info);
+	info->ap_page = allocate_memory(loader, PAGE_SIZE, PAGE_SIZE, BELOW_1M);
+}
+
+static void log_processors(struct loader *loader)
+{
+	const struct boot_info *const info = &loader->info;
+	char ids[PROCESSORS_LINE] = "";
+
+	for (uint32_t i = 0; i < info->processor_count; i++) {
+		const size_t used = strlen(ids);
+
+		format_string(ids + used, sizeof(ids) - used, " %u", info->apic_ids[i]);
+	}
+	loader_log(loader, "%u processor%s, serial port %s", info->processor_count,
+		   info->processor_count == 1 ? "" : "s",
+		   info->serial_port != 0 ? "COM1" : "absent");
+	if (info->processor_count > 1)
+		loader_log(loader, "APIC IDs%s; the page for their start is at 0x%llx", ids,
+			   (unsigned long long)info->ap_page);
 }
 
 bool collect_facts(struct loader *loader)
@@ -148,7 +233,7 @@ bool collect_facts(struct loader *loader)
 	const struct framebuffer *screen = &info->framebuffer;
 
 	info->rsdp = find_rsdp(loader->system);
-	info->processors = count_processors(loader);
+	find_processors(loader);
 	find_framebuffer(loader);
 	if (info->rsdp != 0)
 		loader_log(loader, "ACPI root pointer at 0x%llx", (unsigned long long)info->rsdp);
@@ -157,7 +242,6 @@ bool collect_facts(struct loader *loader)
 	if (screen->format != FRAMEBUFFER_NONE)
 		loader_log(loader, "screen %ux%u, framebuffer at 0x%llx", screen->width,
 			   screen->height, (unsigned long long)screen->base);
-	loader_log(loader, "%u processor%s, serial port %s", info->processors,
-		   info->processors == 1 ? "" : "s", info->serial_port != 0 ? "COM1" : "absent");
+	log_processors(loader);
 	return true;
 }

@@ -22,6 +22,7 @@ static bool image_failed(struct loader *loader, const char *what)
 /* Copy the segments; the page pool begins behind the last. elf_parse has checked the file. */
 static bool copy_image(struct loader *loader)
 {
+	const uint64_t size = loader->info.vmm_size;
 	struct elf_segment segment;
 
 	loader->pool.next = loader->info.vmm_base;
@@ -29,7 +30,7 @@ static bool copy_image(struct loader *loader)
 		const uint64_t start = segment.virtual_address - VMM_BASE;
 		const uint64_t to = loader->info.vmm_base + start;
 
-		if (start >= VMM_REGION_SIZE || segment.memory_size >= VMM_REGION_SIZE - start)
+		if (start >= size || segment.memory_size >= size - start)
 			return image_failed(loader, "it does not fit into its region");
 		memset((void *)(uintptr_t)to, 0, (size_t)segment.memory_size);
 		memcpy((void *)(uintptr_t)to, vmm_image_start + segment.offset,
@@ -38,6 +39,18 @@ static bool copy_image(struct loader *loader)
 			loader->pool.next = page_up(to + segment.memory_size);
 	}
 	return true;
+}
+
+static uint64_t region_size(const struct boot_info *info)
+{
+	const struct config *const config = &info->config;
+	const uint32_t processors = config_processors(config, info->processor_count);
+	uint64_t size = VMM_SIZE_FIXED + processors * VMM_SIZE_PROCESSOR;
+
+	for (uint32_t i = 0; i < config->guest_count; i++)
+		size += VMM_SIZE_GUEST +
+			config_vcpus(&config->guests[i], processors) * VMM_SIZE_VCPU;
+	return (size + SIZE_2M - 1) & ~(SIZE_2M - 1);
 }
 
 bool place_vmm(struct loader *loader)
@@ -49,13 +62,14 @@ bool place_vmm(struct loader *loader)
 
 	if (error != NULL)
 		return image_failed(loader, error);
-	info->vmm_base = allocate_memory(loader, VMM_REGION_SIZE, SIZE_2M, BELOW_4G);
+	info->vmm_size = region_size(info);
+	info->vmm_base = allocate_memory(loader, info->vmm_size, SIZE_2M, BELOW_4G);
 	if (info->vmm_base == 0)
 		return loader_fail(loader, EFI_OUT_OF_RESOURCES, "no-memory",
 				   "the VMM needs %llu MiB in one piece below 4 GiB, aligned to "
 				   "2 MiB: the largest free block has %llu MiB",
-				   MIB(VMM_REGION_SIZE), MIB(largest_free_block(loader, BELOW_4G)));
-	loader->pool.end = info->vmm_base + VMM_REGION_SIZE;
+				   MIB(info->vmm_size), MIB(largest_free_block(loader, BELOW_4G)));
+	loader->pool.end = info->vmm_base + info->vmm_size;
 	if (!copy_image(loader))
 		return false;
 
@@ -69,7 +83,7 @@ bool place_vmm(struct loader *loader)
 	info->selftest.base = (uintptr_t)selftest_image_start;
 	info->selftest.size = (uintptr_t)selftest_image_end - (uintptr_t)selftest_image_start;
 	loader_log(loader, "VMM at 0x%llx, %llu MiB, of which the image has %llu KiB",
-		   (unsigned long long)info->vmm_base, MIB(VMM_REGION_SIZE),
+		   (unsigned long long)info->vmm_base, MIB(info->vmm_size),
 		   (unsigned long long)(image_size >> 10));
 	return true;
 }
@@ -96,7 +110,7 @@ static bool map_image(struct loader *loader)
 /* All RAM at DIRECT_MAP_BASE, the VMM's own region left out. */
 static bool map_ram(struct loader *loader, struct memmap *ram)
 {
-	if (!memmap_set(ram, loader->info.vmm_base, VMM_REGION_SIZE, MEMORY_RESERVED))
+	if (!memmap_set(ram, loader->info.vmm_base, loader->info.vmm_size, MEMORY_RESERVED))
 		return false;
 	for (uint32_t i = 0; i < ram->count; i++)
 		if (ram->ranges[i].type == MEMORY_RAM &&
@@ -132,7 +146,7 @@ bool build_page_tables(struct loader *loader)
 		return loader_fail(loader, EFI_OUT_OF_RESOURCES, "no-memory",
 				   "the page tables for all of RAM do not fit into the VMM's "
 				   "region of %llu MiB",
-				   MIB(VMM_REGION_SIZE));
+				   MIB(info->vmm_size));
 	loader_log(loader, "page tables have %llu KiB",
 		   (unsigned long long)(loader->pool.next - space->pml4) >> 10);
 	return true;

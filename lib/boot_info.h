@@ -19,6 +19,13 @@ struct boot_file {
 	uint64_t size; /* bytes */
 };
 
+/* The files of one guest, as its struct guest_config names them. */
+struct boot_guest {
+	struct boot_file kernel; /* guest = linux or multiboot */
+	struct boot_file initrd;
+	struct boot_file modules[CONFIG_MODULES_MAX];
+};
+
 enum framebuffer_format { FRAMEBUFFER_NONE, FRAMEBUFFER_RGBX, FRAMEBUFFER_BGRX, FRAMEBUFFER_MASKS };
 
 struct framebuffer {
@@ -35,20 +42,28 @@ struct boot_info {
 	uint64_t magic;
 	uint64_t size; /* sizeof(struct boot_info): catches a loader and a VMM that do not match */
 
-	uint64_t vmm_base;    /* the VMM's region; VMM_REGION_SIZE bytes, mapped at VMM_BASE */
+	uint64_t vmm_base;    /* the VMM's region, mapped at VMM_BASE */
+	uint64_t vmm_size;    /* bytes, a multiple of 2 MiB: enough for all processors and guests */
 	uint64_t pool_base;   /* first free page of the region: everything above is the page pool */
 	uint64_t page_tables; /* the PML4 that is loaded in CR3, within the region */
 	uint64_t trampoline;  /* the one identity-mapped page that the VMM unmaps on entry */
 
 	uint64_t rsdp;	      /* ACPI root pointer; 0: firmware has none */
 	uint32_t serial_port; /* I/O port of a 16550 that answered; 0: none */
-	uint32_t processors;  /* logical processors that the firmware knows of; at least 1 */
 	struct framebuffer framebuffer;
 
-	struct boot_file kernel; /* guest = linux or multiboot */
-	struct boot_file initrd;
+	/* All that the firmware has enabled, whatever the key cpus says; the one that boots first.
+	 */
+	uint32_t processor_count; /* at least 1 */
+	uint32_t apic_ids[CONFIG_CPUS_MAX];
+	/*
+	 * A page of free RAM below 1 MiB, never page 0: where other processors begin (SIPI). It is
+	 * RAM like any other in memmap, so it is free only until guests run. 0: there is none.
+	 */
+	uint64_t ap_page;
+
 	struct boot_file selftest; /* the built-in guest's ELF file */
-	struct boot_file modules[CONFIG_MODULES_MAX];
+	struct boot_guest guests[CONFIG_GUESTS_MAX];
 
 	struct config config;
 	struct memmap memmap; /* after ExitBootServices: the VMM's region is RESERVED in it */

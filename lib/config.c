@@ -9,9 +9,10 @@
 #include "lib/format.h"
 #include "lib/string.h"
 
-#define ALLOWED_MAX   160 /* room for a list of allowed names */
+#define ALLOWED_MAX   192 /* room for a list of allowed names */
 #define QUOTED_MAX    48  /* how much of a wrong word an error shows */
 #define KIBIBYTE_BITS 10
+#define SECTION_WORD  "guest"
 
 struct choice {
 	const char *name;
@@ -22,6 +23,24 @@ static const struct choice guests[] = {
 	{ "selftest", GUEST_SELFTEST },
 	{ "linux", GUEST_LINUX },
 	{ "multiboot", GUEST_MULTIBOOT },
+	{ NULL, 0 },
+};
+
+static const struct choice devices[] = {
+	{ "none", DEVICES_NONE },
+	{ "passthrough", DEVICES_PASSTHROUGH },
+	{ NULL, 0 },
+};
+
+static const struct choice guest_consoles[] = {
+	{ "log", GUEST_CONSOLE_LOG },
+	{ "none", GUEST_CONSOLE_NONE },
+	{ NULL, 0 },
+};
+
+static const struct choice priorities[] = {
+	{ "normal", PRIORITY_NORMAL },
+	{ "high", PRIORITY_HIGH },
 	{ NULL, 0 },
 };
 
@@ -64,33 +83,46 @@ enum kind { KIND_CHOICE, KIND_NUMBER, KIND_BYTES, KIND_TEXT, KIND_MODULE };
 
 struct key {
 	const char *name;
-	size_t offset; /* in struct config */
+	size_t offset; /* in struct config, or in struct guest_config */
 	enum kind kind;
 	const struct choice *choices;
-	size_t limit; /* bytes of a text with its end, or the greatest number */
+	size_t limit;	  /* bytes of a text with its end, or the greatest number */
+	const char *zero; /* what the number 0 means, if it has a meaning of its own */
 	bool may_be_empty;
 };
 
-#define FIELD(name) #name, offsetof(struct config, name)
+#define FIELD(type, name) #name, offsetof(struct type, name)
 
-static const struct key keys[] = {
-	{ FIELD(guest), KIND_CHOICE, .choices = guests },
-	{ FIELD(kernel), KIND_TEXT, .limit = CONFIG_PATH_MAX },
-	{ FIELD(initrd), KIND_TEXT, .limit = CONFIG_PATH_MAX, .may_be_empty = true },
-	{ "module", offsetof(struct config, modules), KIND_MODULE, .limit = CONFIG_PATH_MAX },
-	{ FIELD(cmdline), KIND_TEXT, .limit = CONFIG_CMDLINE_MAX, .may_be_empty = true },
-	{ FIELD(memory), KIND_BYTES, .limit = SIZE_MAX },
-	{ FIELD(cpus), KIND_NUMBER, .limit = CONFIG_CPUS_MAX },
-	{ FIELD(fred), KIND_CHOICE, .choices = fred_modes },
-	{ FIELD(log), KIND_CHOICE, .choices = log_levels },
-	{ FIELD(console), KIND_CHOICE, .choices = consoles },
-	{ FIELD(at_end), KIND_CHOICE, .choices = ends },
-	{ FIELD(tests), KIND_TEXT, .limit = CONFIG_PATTERN_MAX, .may_be_empty = true },
-	{ FIELD(errata), KIND_TEXT, .limit = CONFIG_ERRATA_MAX, .may_be_empty = true },
-	{ FIELD(debug), KIND_CHOICE, .choices = debug_faults },
+/* At the top level they hide a guest's key of the same name. */
+static const struct key global_keys[] = {
+	{ FIELD(config, log), KIND_CHOICE, .choices = log_levels },
+	{ FIELD(config, console), KIND_CHOICE, .choices = consoles },
+	{ FIELD(config, at_end), KIND_CHOICE, .choices = ends },
+	{ FIELD(config, cpus), KIND_NUMBER, .limit = CONFIG_CPUS_MAX, .zero = "all" },
+	{ FIELD(config, debug), KIND_CHOICE, .choices = debug_faults },
 };
 
-#define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
+#define GUEST_FIELD(name) FIELD(guest_config, name)
+
+static const struct key guest_keys[] = {
+	{ "guest", offsetof(struct guest_config, kind), KIND_CHOICE, .choices = guests },
+	{ GUEST_FIELD(kernel), KIND_TEXT, .limit = CONFIG_PATH_MAX },
+	{ GUEST_FIELD(initrd), KIND_TEXT, .limit = CONFIG_PATH_MAX, .may_be_empty = true },
+	{ "module", offsetof(struct guest_config, modules), KIND_MODULE, .limit = CONFIG_PATH_MAX },
+	{ GUEST_FIELD(cmdline), KIND_TEXT, .limit = CONFIG_CMDLINE_MAX, .may_be_empty = true },
+	{ GUEST_FIELD(memory), KIND_BYTES, .limit = SIZE_MAX },
+	{ GUEST_FIELD(cpus), KIND_NUMBER, .limit = CONFIG_CPUS_MAX, .zero = "the default" },
+	{ GUEST_FIELD(cpu), KIND_NUMBER, .limit = CONFIG_CPUS_MAX - 1 },
+	{ GUEST_FIELD(fred), KIND_CHOICE, .choices = fred_modes },
+	{ GUEST_FIELD(devices), KIND_CHOICE, .choices = devices },
+	{ GUEST_FIELD(console), KIND_CHOICE, .choices = guest_consoles },
+	{ GUEST_FIELD(priority), KIND_CHOICE, .choices = priorities },
+	{ GUEST_FIELD(tests), KIND_TEXT, .limit = CONFIG_PATTERN_MAX, .may_be_empty = true },
+	{ GUEST_FIELD(errata), KIND_TEXT, .limit = CONFIG_ERRATA_MAX, .may_be_empty = true },
+};
+
+#define GLOBAL_KEYS (sizeof(global_keys) / sizeof(global_keys[0]))
+#define GUEST_KEYS  (sizeof(guest_keys) / sizeof(guest_keys[0]))
 
 static_assert(sizeof(enum guest_kind) == sizeof(uint32_t), "choices are stored as uint32_t");
 
@@ -100,12 +132,20 @@ struct slice {
 	size_t length;
 };
 
+static struct slice whole(const char *text)
+{
+	return (struct slice){ text, strlen(text) };
+}
+
 /* One file, or one command line. */
 struct pass {
 	struct config *config;
 	struct config_error *error;
 	unsigned int line;
-	bool seen[KEY_COUNT];
+	bool in_section;
+	uint32_t guest; /* whose keys these are */
+	bool seen[GLOBAL_KEYS];
+	bool seen_guest[CONFIG_GUESTS_MAX][GUEST_KEYS];
 };
 
 /* For "%.*s": at most QUOTED_MAX bytes. */
@@ -185,8 +225,10 @@ static bool set_number(struct pass *pass, const struct key *key, struct slice va
 	uint64_t number;
 
 	if (!take_number(&rest, &number) || rest.length > 0 || number > key->limit)
-		return FAIL(pass, "%s = %.*s: allowed are 1 to %zu, and 0 for all", key->name,
-			    quoted(value), value.text, key->limit);
+		return FAIL(pass, "%s = %.*s: allowed are %d to %zu%s%s", key->name, quoted(value),
+			    value.text, key->zero != NULL ? 1 : 0, key->limit,
+			    key->zero != NULL ? ", and 0 for " : "",
+			    key->zero != NULL ? key->zero : "");
 	*(uint32_t *)field = (uint32_t)number;
 	return true;
 }
@@ -225,26 +267,30 @@ static bool set_text(struct pass *pass, const struct key *key, struct slice valu
 	return true;
 }
 
-static bool add_module(struct pass *pass, const struct key *key, struct slice value)
+static bool add_module(struct pass *pass, const struct key *key, struct slice value,
+		       struct guest_config *guest, bool first)
 {
-	struct config *config = pass->config;
-
-	/* The command line's modules stand in for those of the file. */
-	if (!pass->seen[key - keys])
-		config->module_count = 0;
-	if (config->module_count == CONFIG_MODULES_MAX)
+	/* A section's modules stand in for the defaults, the command line's for those of the file.
+	 */
+	if (first)
+		guest->module_count = 0;
+	if (guest->module_count == CONFIG_MODULES_MAX)
 		return FAIL(pass, "too many modules: allowed are %d", CONFIG_MODULES_MAX);
-	return set_text(pass, key, value, config->modules[config->module_count++]);
+	return set_text(pass, key, value, guest->modules[guest->module_count++]);
 }
 
-static bool set_value(struct pass *pass, const struct key *key, struct slice value)
+/* `to` is the struct config or guest_config that the key belongs to. */
+static bool set_value(struct pass *pass, const struct key *key, struct slice value, void *to,
+		      bool *seen)
 {
-	void *field = (char *)pass->config + key->offset;
+	void *const field = (char *)to + key->offset;
+	const bool first = !*seen;
 
 	if (value.length == 0 && !key->may_be_empty)
 		return FAIL(pass, "%s needs a value", key->name);
-	if (pass->seen[key - keys] && key->kind != KIND_MODULE)
+	if (!first && key->kind != KIND_MODULE)
 		return FAIL(pass, "%s is given twice", key->name);
+	*seen = true;
 
 	switch (key->kind) {
 	case KIND_CHOICE:
@@ -256,25 +302,120 @@ static bool set_value(struct pass *pass, const struct key *key, struct slice val
 	case KIND_TEXT:
 		return set_text(pass, key, value, field);
 	case KIND_MODULE:
-		return add_module(pass, key, value);
+		return add_module(pass, key, value, to, first);
 	}
 	return false;
 }
 
-static bool set(struct pass *pass, struct slice name, struct slice value)
+static const struct key *find_key(const struct key *keys, size_t count, struct slice name)
+{
+	for (const struct key *key = keys; key < keys + count; key++)
+		if (equals(name, key->name))
+			return key;
+	return NULL;
+}
+
+static bool unknown_key(struct pass *pass, struct slice name)
 {
 	char allowed[ALLOWED_MAX] = "";
 
-	for (const struct key *key = keys; key < keys + KEY_COUNT; key++) {
-		if (equals(name, key->name)) {
-			const bool valid = set_value(pass, key, value);
-
-			pass->seen[key - keys] = true;
-			return valid;
-		}
+	for (const struct key *key = guest_keys; key < guest_keys + GUEST_KEYS; key++)
+		if (pass->in_section ||
+		    find_key(global_keys, GLOBAL_KEYS, whole(key->name)) == NULL)
+			list_add(allowed, key->name);
+	if (pass->in_section)
+		return FAIL(pass, "\"%.*s\" is no key of a guest; allowed are %s", quoted(name),
+			    name.text, allowed);
+	for (const struct key *key = global_keys; key < global_keys + GLOBAL_KEYS; key++)
 		list_add(allowed, key->name);
-	}
 	return FAIL(pass, "unknown key \"%.*s\"; allowed are %s", quoted(name), name.text, allowed);
+}
+
+static bool set(struct pass *pass, struct slice name, struct slice value)
+{
+	const struct key *key = pass->in_section ? NULL : find_key(global_keys, GLOBAL_KEYS, name);
+
+	if (key != NULL)
+		return set_value(pass, key, value, pass->config, &pass->seen[key - global_keys]);
+	key = find_key(guest_keys, GUEST_KEYS, name);
+	if (key != NULL)
+		return set_value(pass, key, value, &pass->config->guests[pass->guest],
+				 &pass->seen_guest[pass->guest][key - guest_keys]);
+	return unknown_key(pass, name);
+}
+
+static bool is_guest_name(struct slice name)
+{
+	for (size_t i = 0; i < name.length; i++) {
+		const char c = name.text[i];
+
+		if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-')
+			return false;
+	}
+	return name.length > 0 && name.length < CONFIG_NAME_MAX;
+}
+
+/* The guest of this section; NULL when there is none. */
+static struct guest_config *find_guest(struct config *config, struct slice name)
+{
+	for (uint32_t i = 0; i < config->guest_count; i++)
+		if (config->guests[i].line != 0 && equals(name, config->guests[i].name))
+			return &config->guests[i];
+	return NULL;
+}
+
+/* What came before the first section is what each of them begins with. */
+static void begin_sections(struct pass *pass)
+{
+	struct config *const config = pass->config;
+
+	for (uint32_t i = 1; i < CONFIG_GUESTS_MAX; i++)
+		config->guests[i] = config->guests[0];
+	config->guest_count = 0;
+	memset(pass->seen_guest, 0, sizeof(pass->seen_guest));
+	pass->in_section = true;
+}
+
+static bool begin_guest(struct pass *pass, struct slice name)
+{
+	struct config *const config = pass->config;
+	struct guest_config *guest;
+
+	if (!is_guest_name(name))
+		return FAIL(pass,
+			    "guest \"%.*s\": allowed are names of 1 to %d characters a-z, 0-9, "
+			    "_ and -",
+			    quoted(name), name.text, CONFIG_NAME_MAX - 1);
+	if (!pass->in_section)
+		begin_sections(pass);
+	if (find_guest(config, name) != NULL)
+		return FAIL(pass, "[guest %.*s] is given twice", quoted(name), name.text);
+	if (config->guest_count == CONFIG_GUESTS_MAX)
+		return FAIL(pass, "too many guests: allowed are %d", CONFIG_GUESTS_MAX);
+	pass->guest = config->guest_count++;
+	guest = &config->guests[pass->guest];
+	memcpy(guest->name, name.text, name.length);
+	guest->name[name.length] = '\0';
+	guest->line = pass->line;
+	return true;
+}
+
+/* A line that begins with '['. */
+static bool parse_section(struct pass *pass, struct slice line)
+{
+	const size_t word = sizeof(SECTION_WORD) - 1;
+	struct slice inner = { line.text + 1, line.length - 1 };
+
+	if (inner.length > 0 && inner.text[inner.length - 1] == ']') {
+		inner.length--;
+		inner = trim(inner);
+		if (inner.length > word && memcmp(inner.text, SECTION_WORD, word) == 0 &&
+		    is_blank(inner.text[word]))
+			return begin_guest(pass, trim((struct slice){ inner.text + word,
+								      inner.length - word }));
+	}
+	return FAIL(pass, "\"%.*s\" is no section; allowed are lines [guest NAME]", quoted(line),
+		    line.text);
 }
 
 /* Text only: a NUL would end a string early, and tells of a file in UTF-16. */
@@ -311,6 +452,8 @@ static bool parse_line(struct pass *pass, struct slice line)
 	line = trim(cut_comment(line));
 	if (line.length == 0)
 		return true;
+	if (line.text[0] == '[')
+		return parse_section(pass, line);
 	for (equal = line.text; equal < line.text + line.length && *equal != '='; equal++)
 		;
 	if (equal == line.text + line.length)
@@ -361,6 +504,35 @@ static bool take_value(const char **next, const char *end, struct slice *value)
 	return *next == end || is_blank(**next);
 }
 
+/* "NAME.key": take the name off, and let what follows be of that guest. Else of the first. */
+static bool choose_guest(struct pass *pass, struct slice *key)
+{
+	char allowed[ALLOWED_MAX] = "";
+	const char *const end = key->text + key->length;
+	const char *dot = key->text;
+	struct slice name;
+	const struct guest_config *guest;
+
+	while (dot < end && *dot != '.')
+		dot++;
+	pass->in_section = dot < end;
+	pass->guest = 0;
+	if (!pass->in_section)
+		return true;
+	name = (struct slice){ key->text, (size_t)(dot - key->text) };
+	*key = (struct slice){ dot + 1, (size_t)(end - dot) - 1 };
+	guest = find_guest(pass->config, name);
+	if (guest != NULL) {
+		pass->guest = (uint32_t)(guest - pass->config->guests);
+		return true;
+	}
+	for (uint32_t i = 0; i < pass->config->guest_count; i++)
+		list_add(allowed, pass->config->guests[i].name);
+	return FAIL(pass, "no section [guest %.*s] in the file; allowed are %s", quoted(name),
+		    name.text,
+		    allowed[0] != '\0' ? allowed : "options key=value, since it has none");
+}
+
 /* Take one option off the start of *rest. */
 static bool parse_option(struct pass *pass, struct slice *rest)
 {
@@ -380,7 +552,7 @@ static bool parse_option(struct pass *pass, struct slice *rest)
 		return FAIL(pass, "%.*s: allowed is a value in double quotes, then a blank",
 			    quoted(name), name.text);
 	*rest = (struct slice){ next, (size_t)(end - next) };
-	return set(pass, name, value);
+	return choose_guest(pass, &name) && set(pass, name, value);
 }
 
 bool config_parse_options(struct config *config, const char *text, size_t length,
@@ -401,30 +573,16 @@ bool config_parse_options(struct config *config, const char *text, size_t length
 void config_defaults(struct config *config)
 {
 	memset(config, 0, sizeof(*config));
-	config->guest = GUEST_SELFTEST;
-	config->fred = FRED_AUTO;
+	config->guest_count = 1;
+	config->guests[0].kind = GUEST_SELFTEST;
+	config->guests[0].devices = DEVICES_BY_KIND;
+	config->guests[0].console = GUEST_CONSOLE_LOG;
+	config->guests[0].priority = PRIORITY_NORMAL;
+	config->guests[0].fred = FRED_AUTO;
 	config->log = LOG_INFO;
 	config->at_end = AT_END_GUEST;
 	config->debug = DEBUG_NONE;
 	config->console = CONSOLE_SERIAL | CONSOLE_SCREEN;
-}
-
-/*
- * Files of another kind of guest are an error only where they would be missed:
- * guest=selftest on the command line must do with a file that is about Linux.
- */
-bool config_validate(const struct config *config, struct config_error *error)
-{
-	struct pass pass = { .error = error };
-	const char *guest = config_guest_name(config->guest);
-
-	if (config->guest != GUEST_SELFTEST && config->kernel[0] == '\0')
-		return FAIL(&pass, "guest = %s needs the key kernel", guest);
-	if (config->guest == GUEST_LINUX && config->module_count > 0)
-		return FAIL(&pass, "module is not for guest = linux; allowed is initrd");
-	if (config->guest == GUEST_MULTIBOOT && config->initrd[0] != '\0')
-		return FAIL(&pass, "initrd is not for guest = multiboot; allowed is module");
-	return true;
 }
 
 static const char *choice_name(const struct choice *choices, uint32_t value)
@@ -432,6 +590,91 @@ static const char *choice_name(const struct choice *choices, uint32_t value)
 	while (choices->name != NULL && choices->value != value)
 		choices++;
 	return choices->name != NULL ? choices->name : "unknown";
+}
+
+/* With the guest's name where there may be several. */
+#define FAIL_GUEST(pass, guest, format, ...)                            \
+	FAIL(pass, "%s%s%s" format, (guest)->line != 0 ? "guest " : "", \
+	     (guest)->line != 0 ? (guest)->name : "", (guest)->line != 0 ? ": " : "", __VA_ARGS__)
+
+/*
+ * Files of another kind of guest are an error only where they would be missed:
+ * guest=selftest on the command line must do with a file that is about Linux.
+ */
+static bool check_files(struct pass *pass, const struct guest_config *guest)
+{
+	const char *const kind = config_guest_name(guest->kind);
+
+	if (guest->kind != GUEST_SELFTEST && guest->kernel[0] == '\0')
+		return FAIL_GUEST(pass, guest, "guest = %s needs the key kernel", kind);
+	if (guest->kind == GUEST_LINUX && guest->module_count > 0)
+		return FAIL_GUEST(pass, guest, "module is not for guest = %s; allowed is initrd",
+				  kind);
+	if (guest->kind == GUEST_MULTIBOOT && guest->initrd[0] != '\0')
+		return FAIL_GUEST(pass, guest, "initrd is not for guest = %s; allowed is module",
+				  kind);
+	return true;
+}
+
+static bool check_devices(struct pass *pass, const struct guest_config *guest)
+{
+	const enum guest_devices needed =
+		guest->kind == GUEST_SELFTEST ? DEVICES_NONE : DEVICES_PASSTHROUGH;
+
+	if (guest->devices != needed)
+		return FAIL_GUEST(pass, guest, "guest = %s needs devices = %s",
+				  config_guest_name(guest->kind), choice_name(devices, needed));
+	if (guest->cpu != 0 && guest->devices == DEVICES_PASSTHROUGH)
+		return FAIL_GUEST(pass, guest, "cpu is not for devices = %s, which begins with 0",
+				  choice_name(devices, guest->devices));
+	return true;
+}
+
+static void complete_guest(struct guest_config *guest)
+{
+	if (guest->line == 0)
+		format_string(guest->name, sizeof(guest->name), "%s",
+			      config_guest_name(guest->kind));
+	if (guest->devices == DEVICES_BY_KIND)
+		guest->devices = guest->kind == GUEST_SELFTEST ? DEVICES_NONE : DEVICES_PASSTHROUGH;
+}
+
+bool config_complete(struct config *config, struct config_error *error)
+{
+	struct pass pass = { .config = config, .error = error };
+	const struct guest_config *owner = NULL; /* of the devices */
+
+	for (uint32_t i = 0; i < config->guest_count; i++) {
+		struct guest_config *const guest = &config->guests[i];
+
+		complete_guest(guest);
+		pass.line = guest->line;
+		if (!check_files(&pass, guest) || !check_devices(&pass, guest))
+			return false;
+		if (guest->devices != DEVICES_PASSTHROUGH)
+			continue;
+		if (owner != NULL)
+			return FAIL_GUEST(
+				&pass, guest,
+				"devices = passthrough is for one guest, and guest %s has "
+				"it already",
+				owner->name);
+		owner = guest;
+	}
+	return true;
+}
+
+uint32_t config_processors(const struct config *config, uint32_t of_machine)
+{
+	return config->cpus != 0 && config->cpus < of_machine ? config->cpus : of_machine;
+}
+
+/* Vcpus of guests without devices share processors, those of the one that has them do not. */
+uint32_t config_vcpus(const struct guest_config *guest, uint32_t processors)
+{
+	if (guest->devices == DEVICES_PASSTHROUGH)
+		return guest->cpus != 0 && guest->cpus < processors ? guest->cpus : processors;
+	return guest->cpus != 0 ? guest->cpus : 1;
 }
 
 const char *config_guest_name(enum guest_kind guest)

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define CONFIG_GUESTS_MAX  8
+#define CONFIG_NAME_MAX	   32
 #define CONFIG_PATH_MAX	   256
 #define CONFIG_CMDLINE_MAX 2048
 #define CONFIG_PATTERN_MAX 64
@@ -18,6 +20,9 @@
 #define CONFIG_CPUS_MAX	   512
 
 enum guest_kind { GUEST_SELFTEST, GUEST_LINUX, GUEST_MULTIBOOT };
+enum guest_devices { DEVICES_BY_KIND, DEVICES_NONE, DEVICES_PASSTHROUGH };
+enum guest_console { GUEST_CONSOLE_LOG, GUEST_CONSOLE_NONE };
+enum guest_priority { PRIORITY_NORMAL, PRIORITY_HIGH };
 enum fred_mode { FRED_AUTO, FRED_NATIVE, FRED_SOFT, FRED_OFF };
 enum log_level { LOG_ERROR, LOG_INFO, LOG_DEBUG, LOG_TRACE };
 enum at_end { AT_END_GUEST, AT_END_POWEROFF, AT_END_REBOOT, AT_END_HALT };
@@ -35,16 +40,18 @@ enum debug_fault {
 	DEBUG_VMM_NMI,		   /* the VMM sends itself two NMIs, and goes on */
 };
 
-struct config {
-	enum guest_kind guest;
+struct guest_config {
+	char name[CONFIG_NAME_MAX]; /* of its section; without sections that of its kind */
+	uint32_t line;		    /* of its section in the file; 0: the file has no sections */
+	enum guest_kind kind;
+	enum guest_devices devices; /* never DEVICES_BY_KIND after config_complete() */
+	enum guest_console console; /* what becomes of text that it writes by hypercall */
+	enum guest_priority priority;
 	enum fred_mode fred;
-	enum log_level log;
-	enum at_end at_end; /* AT_END_GUEST: no key given, do what the guest asked for */
-	enum debug_fault debug;
-	uint32_t console; /* CONSOLE_* bits */
-	uint32_t cpus;	  /* 0: all */
+	uint32_t cpus; /* processors that it has; 0: one without devices, all with them */
+	uint32_t cpu;  /* index of the first of them */
 	uint32_t module_count;
-	uint64_t memory; /* bytes of guest memory at most; 0: all that there is */
+	uint64_t memory; /* bytes of guest memory at most; 0: all, or what its kind needs */
 	char kernel[CONFIG_PATH_MAX];
 	char initrd[CONFIG_PATH_MAX];
 	char cmdline[CONFIG_CMDLINE_MAX];
@@ -54,19 +61,32 @@ struct config {
 	char modules[CONFIG_MODULES_MAX][CONFIG_PATH_MAX];
 };
 
+struct config {
+	enum log_level log;
+	enum at_end at_end; /* AT_END_GUEST: no key given, do what the guest asked for */
+	enum debug_fault debug;
+	uint32_t console;     /* CONSOLE_* bits */
+	uint32_t cpus;	      /* how many of the machine's processors to use; 0: all */
+	uint32_t guest_count; /* at least 1 */
+	struct guest_config guests[CONFIG_GUESTS_MAX];
+};
+
 /* One line that says what is wrong and what is allowed; line 0: no line to blame. */
 struct config_error {
 	unsigned int line;
 	char text[256];
 };
 
-/* What an empty manfred.cfg means: guest = selftest, console = both, log = info. */
+/* What an empty manfred.cfg means: one guest, the selftest, console = both, log = info. */
 void config_defaults(struct config *config);
 
 /*
- * Apply the text of a manfred.cfg: "key = value" lines; a comment starts at a '#'
- * that is the first of its line or follows a blank. A key given twice is wrong
- * (but module), as are control characters; CRLF and a byte order mark are not.
+ * Apply the text of a manfred.cfg: "key = value" lines, and "[guest NAME]", after
+ * which the keys are those of that guest. Guest keys before the first section are
+ * the defaults of all sections; without sections they describe the only guest. A
+ * comment starts at a '#' that is the first of its line or follows a blank. A key
+ * given twice is wrong (but module), as are control characters; CRLF and a byte
+ * order mark are not.
  * Returns false at the first line that is wrong, and says so in *error.
  */
 bool config_parse_file(struct config *config, const char *text, size_t length,
@@ -74,17 +94,23 @@ bool config_parse_file(struct config *config, const char *text, size_t length,
 
 /*
  * Apply options as given to the EFI application: words "key=value", a value
- * with spaces in double quotes. They override the file; the first module drops
- * all those of the file. error->line is 0.
+ * with spaces in double quotes; "NAME.key=value" is a key of that section, a guest's
+ * key without a name one of the first guest. They override the file; the first
+ * module drops all those of the file. error->line is 0.
  */
 bool config_parse_options(struct config *config, const char *text, size_t length,
 			  struct config_error *error);
 
 /*
- * Checks across keys (guest = linux needs a kernel, modules need multiboot...).
- * error->line is the line of the key to blame where it is known, else 0.
+ * Fill in what follows from other keys (name, devices), and check what keys mean
+ * together (guest = linux needs a kernel, one guest at most has the devices...).
+ * To be called last. error->line is that of the guest's section, if it has one.
  */
-bool config_validate(const struct config *config, struct config_error *error);
+bool config_complete(struct config *config, struct config_error *error);
+
+/* How many of the machine's processors to use, and how many vcpus a guest has with so many. */
+uint32_t config_processors(const struct config *config, uint32_t of_machine);
+uint32_t config_vcpus(const struct guest_config *guest, uint32_t processors);
 
 const char *config_guest_name(enum guest_kind guest);
 const char *config_fred_name(enum fred_mode mode);

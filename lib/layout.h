@@ -21,7 +21,14 @@
 #define MMIO_BASE	0xffffc00000000000ULL
 #define VMM_BASE	0xffffffff80000000ULL
 
-/* The VMM's physical region: image, page tables, EPT, VMCSs, stacks. Aligned to 2 MiB. */
-#define VMM_REGION_SIZE (16 * 0x100000ULL)
+/*
+ * The VMM's physical region is aligned to 2 MiB. What it must have room for: image, boot_info,
+ * page tables of large machines and EPT in any case; then, at worst, for each processor its stacks
+ * and tables, for each guest its EPT and bitmaps, for each vcpu its stack, VMCS and trace.
+ */
+#define VMM_SIZE_FIXED	   (15 * 0x100000ULL)
+#define VMM_SIZE_PROCESSOR (40 * 0x400ULL)
+#define VMM_SIZE_GUEST	   (128 * 0x400ULL)
+#define VMM_SIZE_VCPU	   (60 * 0x400ULL)
 
 #endif

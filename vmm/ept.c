@@ -87,7 +87,7 @@ static int largest_level(const struct vm *vm, uint64_t address, uint64_t end, en
 		const uint64_t size = level_size(level);
 
 		if (address % size == 0 && address + size <= type_end &&
-		    !overlaps(address, size, vm->boot->vmm_base, VMM_REGION_SIZE))
+		    !overlaps(address, size, vm->boot->vmm_base, vm->boot->vmm_size))
 			return level;
 	}
 	return LEVEL_4K;
@@ -102,7 +102,7 @@ static void map_machine(struct vm *vm, uint64_t start, uint64_t end)
 		int level;
 
 		if (ept_is_vmm_memory(vm, address)) {
-			address = vm->boot->vmm_base + VMM_REGION_SIZE;
+			address = vm->boot->vmm_base + vm->boot->vmm_size;
 			continue;
 		}
 		level = largest_level(vm, address, end, &type);
@@ -183,7 +183,7 @@ bool ept_map_missing(struct vm *vm, uint64_t guest_physical)
 bool ept_is_vmm_memory(const struct vm *vm, uint64_t guest_physical)
 {
 	return vm->devices == VM_DEVICES_PASSTHROUGH &&
-	       guest_physical - vm->boot->vmm_base < VMM_REGION_SIZE;
+	       guest_physical - vm->boot->vmm_base < vm->boot->vmm_size;
 }
 
 void *guest_memory(const struct vm *vm, uint64_t guest_physical, uint64_t size)

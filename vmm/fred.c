@@ -135,7 +135,7 @@ void fred_choose(struct vm *vm)
 {
 	const uint32_t features = cpuid(7, 0).eax >= 1 ? cpuid(7, 1).eax : 0;
 
-	vm->fred = choose(vm->boot->config.fred);
+	vm->fred = choose(vm->config->fred);
 	if (vm->fred == FRED_BACKEND_SOFT && vm->devices == VM_DEVICES_PASSTHROUGH &&
 	    !is_immune_to_meltdown())
 		log_info("FRED: the guest is told that this processor is immune to Meltdown, which "

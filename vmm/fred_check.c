@@ -810,12 +810,19 @@ static void give_back(const struct borrowed *b)
 	outb(PIC_SLAVE_MASK, b->pic_slave);
 }
 
+static bool is_wanted(const struct config *config)
+{
+	for (uint32_t i = 0; i < config->guest_count; i++)
+		if (config->guests[i].fred == FRED_AUTO || config->guests[i].fred == FRED_NATIVE)
+			return true;
+	return false;
+}
+
 void fred_check(const struct boot_info *boot)
 {
-	const enum fred_mode mode = boot->config.fred;
 	struct borrowed borrowed = { 0 };
 
-	if (machine.fred_method == FRED_METHOD_NONE || (mode != FRED_AUTO && mode != FRED_NATIVE))
+	if (machine.fred_method == FRED_METHOD_NONE || !is_wanted(&boot->config))
 		return;
 	borrow(&borrowed);
 	while (!run_checks(boot) && machine.fred_method != FRED_METHOD_NONE)

@@ -37,6 +37,7 @@ bool fred_check_enter(struct guest_regs *regs, bool launched);
 extern const uint8_t fred_check_exit[];
 
 static struct vm vm;
+static struct guest_config config; /* fred = auto: by the processor, where this runs */
 static bool launched;
 
 uint64_t probe_address(const uint8_t *code)
@@ -72,6 +73,7 @@ struct vcpu *probe_create(const struct boot_info *boot)
 	vm.name = "self-test";
 	vm.devices = VM_DEVICES_NONE;
 	vm.boot = boot;
+	vm.config = &config;
 	vm_prepare(&vm);
 	vcpu = vcpu_create(&vm);
 	/* It gets its memory only now, page by page: ept_create() maps large ones. */

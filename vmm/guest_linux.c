@@ -18,16 +18,17 @@ static struct linux_plan plan; /* holds a memory map: too large for the stack */
 
 static void put_files(const struct vm *vm, const struct bzimage *image)
 {
-	const struct boot_info *const boot = vm->boot;
-	const uint8_t *const file = phys_to_virt(boot->kernel.base);
-	const size_t cmdline_size = strlen(boot->config.cmdline) + 1;
+	const struct boot_guest *const files = vm->files;
+	const char *const cmdline = vm->config->cmdline;
+	const uint8_t *const file = phys_to_virt(files->kernel.base);
+	const size_t cmdline_size = strlen(cmdline) + 1;
 
 	guest_load(vm, plan.kernel, file + image->setup_size, image->kernel_size,
 		   image->kernel_size);
-	if (plan.initrd_size != 0 && plan.initrd != boot->initrd.base)
-		guest_load(vm, plan.initrd, phys_to_virt(boot->initrd.base), plan.initrd_size,
+	if (plan.initrd_size != 0 && plan.initrd != files->initrd.base)
+		guest_load(vm, plan.initrd, phys_to_virt(files->initrd.base), plan.initrd_size,
 			   plan.initrd_size);
-	guest_load(vm, plan.cmdline, boot->config.cmdline, cmdline_size, GDT_OFFSET);
+	guest_load(vm, plan.cmdline, cmdline, cmdline_size, GDT_OFFSET);
 	boot_gdt_write(guest_memory(vm, plan.cmdline + GDT_OFFSET, BOOT_GDT_SIZE));
 	guest_fill_identity_tables(guest_memory(vm, plan.tables, LINUX_TABLE_PAGES * PAGE_SIZE),
 				   plan.tables);
@@ -36,19 +37,18 @@ static void put_files(const struct vm *vm, const struct bzimage *image)
 struct vcpu *guest_linux_create(struct vm *vm)
 {
 	const struct boot_info *const boot = vm->boot;
-	const void *const file = phys_to_virt(boot->kernel.base);
+	const struct boot_guest *const files = vm->files;
+	const void *const file = phys_to_virt(files->kernel.base);
 	struct bzimage image;
 	struct mode64 mode;
 	struct vcpu *vcpu;
 	const char *error;
 
-	vm->name = "linux";
-	vm->devices = VM_DEVICES_PASSTHROUGH;
-	error = bzimage_parse(file, boot->kernel.size, &image);
+	error = bzimage_parse(file, files->kernel.size, &image);
 	if (error)
-		panic("bad-kernel", "kernel = %s: %s", boot->config.kernel, error);
-	error = linux_plan_make(&plan, &vm->memmap, &image, &boot->kernel, &boot->initrd,
-				strlen(boot->config.cmdline));
+		panic("bad-kernel", "kernel = %s: %s", vm->config->kernel, error);
+	error = linux_plan_make(&plan, &vm->memmap, &image, &files->kernel, &files->initrd,
+				strlen(vm->config->cmdline));
 	if (error)
 		panic("no-memory", "guest linux: %s", error);
 	put_files(vm, &image);

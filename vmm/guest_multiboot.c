@@ -29,7 +29,7 @@ static void load_segment(const struct vm *vm, const uint8_t *file,
 	if (!memmap_is_ram(&space, base, segment->memory_size))
 		panic("no-memory",
 		      "kernel = %s: its segment 0x%llx-0x%llx is not free RAM on this machine",
-		      vm->boot->config.kernel, (unsigned long long)base,
+		      vm->config->kernel, (unsigned long long)base,
 		      (unsigned long long)(base + segment->memory_size));
 	guest_load(vm, base, file + segment->offset, segment->file_size, segment->memory_size);
 	occupy(base, segment->memory_size);
@@ -37,7 +37,7 @@ static void load_segment(const struct vm *vm, const uint8_t *file,
 
 static uint32_t load_kernel(const struct vm *vm)
 {
-	const struct boot_file *const file = &vm->boot->kernel;
+	const struct boot_file *const file = &vm->files->kernel;
 	const uint8_t *const bytes = phys_to_virt(file->base);
 	struct multiboot_kernel kernel;
 	struct elf_segment segment;
@@ -45,7 +45,7 @@ static uint32_t load_kernel(const struct vm *vm)
 	const char *const error = multiboot_parse(bytes, file->size, &kernel);
 
 	if (error)
-		panic("bad-kernel", "kernel = %s: %s", vm->boot->config.kernel, error);
+		panic("bad-kernel", "kernel = %s: %s", vm->config->kernel, error);
 	occupy(file->base, file->size);
 	if (!kernel.is_elf)
 		load_segment(vm, bytes, &kernel.segment);
@@ -58,7 +58,7 @@ static uint32_t load_kernel(const struct vm *vm)
 static uint64_t build_info(const struct vm *vm)
 {
 	struct multiboot_module modules[CONFIG_MODULES_MAX];
-	const struct config *const config = &vm->boot->config;
+	const struct guest_config *const config = vm->config;
 	const struct multiboot_request request = { .map = &vm->memmap,
 						   .cmdline = config->cmdline,
 						   .modules = modules,
@@ -66,7 +66,7 @@ static uint64_t build_info(const struct vm *vm)
 	uint64_t address;
 
 	for (uint32_t i = 0; i < config->module_count; i++) {
-		const struct boot_file *const file = &vm->boot->modules[i];
+		const struct boot_file *const file = &vm->files->modules[i];
 
 		if (file->base + file->size > LIMIT_32)
 			panic("no-memory", "module = %s: above 4 GiB", config->modules[i]);
@@ -86,11 +86,9 @@ struct vcpu *guest_multiboot_create(struct vm *vm)
 	uint64_t info;
 	uint32_t entry;
 
-	vm->name = "multiboot";
-	vm->devices = VM_DEVICES_PASSTHROUGH;
 	space = vm->memmap;
-	for (uint32_t i = 0; i < vm->boot->config.module_count; i++)
-		occupy(vm->boot->modules[i].base, vm->boot->modules[i].size);
+	for (uint32_t i = 0; i < vm->config->module_count; i++)
+		occupy(vm->files->modules[i].base, vm->files->modules[i].size);
 	entry = load_kernel(vm);
 	info = build_info(vm);
 	vm_prepare(vm);
@@ -99,6 +97,6 @@ struct vcpu *guest_multiboot_create(struct vm *vm)
 	vcpu->regs.rax = MULTIBOOT_BOOT_MAGIC;
 	vcpu->regs.rbx = info;
 	log_info("guest multiboot: entry 0x%x, information at 0x%llx, %u modules", entry,
-		 (unsigned long long)info, vm->boot->config.module_count);
+		 (unsigned long long)info, vm->config->module_count);
 	return vcpu;
 }

@@ -25,7 +25,7 @@ static void take_memory(struct vm *vm)
 {
 	static struct memmap map; /* too large for the stack */
 	const struct boot_file *const file = &vm->boot->selftest;
-	const uint64_t wanted = vm->boot->config.memory;
+	const uint64_t wanted = vm->config->memory;
 	const uint64_t size = (wanted ? wanted : DEFAULT_MEMORY) & ~(SIZE_2M - 1);
 	uint64_t base;
 
@@ -65,22 +65,20 @@ struct vcpu *guest_selftest_create(struct vm *vm)
 	struct selftest_info *info;
 	struct vcpu *vcpu;
 
-	vm->name = "selftest";
-	vm->devices = VM_DEVICES_NONE;
 	/* Reflected to the guest: what a VMM that emulates instructions has to do. */
 	vm->exception_bitmap = 1U << VECTOR_UD;
 	take_memory(vm);
 	mode.rip = load_image(vm);
 	info = guest_memory(vm, INFO_ADDRESS, sizeof(*info));
 	info->memory_size = vm->memory.size;
-	string_copy(info->cmdline, vm->boot->config.cmdline, sizeof(info->cmdline));
-	string_copy(info->tests, vm->boot->config.tests, sizeof(info->tests));
+	string_copy(info->cmdline, vm->config->cmdline, sizeof(info->cmdline));
+	string_copy(info->tests, vm->config->tests, sizeof(info->tests));
 	boot_gdt_write(guest_memory(vm, GDT_ADDRESS, BOOT_GDT_SIZE));
 	guest_fill_identity_tables(guest_memory(vm, TABLES_ADDRESS, STACK_TOP - TABLES_ADDRESS),
 				   TABLES_ADDRESS);
 	vm_prepare(vm);
 	vcpu = vcpu_create(vm);
-	format_string(info->errata, sizeof(info->errata), "%s%s", vm->boot->config.errata,
+	format_string(info->errata, sizeof(info->errata), "%s%s", vm->config->errata,
 		      vm->fred == FRED_BACKEND_SOFT ? "," SOFT_FRED_DEVIATIONS : "");
 	vcpu_set_mode64(vcpu, &mode);
 	vcpu->regs.rdi = INFO_ADDRESS;

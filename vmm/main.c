@@ -57,7 +57,7 @@ static void do_damage(enum debug_fault fault)
 
 static struct vcpu *create_guest(struct vm *vm)
 {
-	switch (vm->boot->config.guest) {
+	switch (vm->config->kind) {
 	case GUEST_LINUX:
 		return guest_linux_create(vm);
 	case GUEST_MULTIBOOT:
@@ -68,11 +68,17 @@ static struct vcpu *create_guest(struct vm *vm)
 	return guest_selftest_create(vm);
 }
 
-static void limit_memory(struct vm *vm, const struct boot_info *boot)
+static void vm_init(struct vm *vm, const struct boot_info *boot, uint32_t index)
 {
+	vm->boot = boot;
+	vm->config = &boot->config.guests[index];
+	vm->files = &boot->guests[index];
+	vm->name = vm->config->name;
+	vm->devices = vm->config->devices == DEVICES_PASSTHROUGH ? VM_DEVICES_PASSTHROUGH
+								 : VM_DEVICES_NONE;
 	vm->memmap = boot->memmap;
-	if (boot->config.memory != 0 && boot->config.guest != GUEST_SELFTEST &&
-	    !memmap_limit_ram(&vm->memmap, boot->config.memory))
+	if (vm->config->memory != 0 && vm->devices == VM_DEVICES_PASSTHROUGH &&
+	    !memmap_limit_ram(&vm->memmap, vm->config->memory))
 		panic("memory-map", "the memory map has too many ranges");
 }
 
@@ -98,21 +104,20 @@ void vmm_main(const struct boot_info *boot)
 	end_init(boot);
 	log_info("VMM at 0x%llx, %llu MiB of RAM, %u processors",
 		 (unsigned long long)boot->vmm_base,
-		 (unsigned long long)(memmap_ram_size(&boot->memmap) >> 20), boot->processors);
+		 (unsigned long long)(memmap_ram_size(&boot->memmap) >> 20), boot->processor_count);
 	do_damage(boot->config.debug);
 	io_init(boot->rsdp); /* how to turn the machine off */
 	machine_probe();     /* what VMX can do here */
 	vmx_enable();
 	fred_check(boot); /* and whether what it has of FRED works */
-	vm.boot = boot;
-	limit_memory(&vm, boot);
+	vm_init(&vm, boot, 0);
 	vcpu = create_guest(&vm);
 	log_memory();
-	if (vm.devices == VM_DEVICES_PASSTHROUGH && boot->processors > 1)
+	if (vm.devices == VM_DEVICES_PASSTHROUGH && boot->processor_count > 1)
 		log_info("the guest gets one of %u processors; the others stay as the firmware "
 			 "left them, and "
 			 "nothing keeps a guest with this machine's APIC from starting them",
-			 boot->processors);
+			 boot->processor_count);
 	log_info("entering guest %s", vm.name);
 	if (vm.devices == VM_DEVICES_PASSTHROUGH)
 		log_share_consoles();

@@ -10,14 +10,15 @@
 
 static struct page_pool pool;
 static struct address_space space;
-static uint64_t vmm_base;
+static uint64_t vmm_base, vmm_size;
 static struct spinlock lock; /* of the pool and of the tables */
 
 void memory_init(const struct boot_info *boot)
 {
 	vmm_base = boot->vmm_base;
+	vmm_size = boot->vmm_size;
 	pool.next = boot->pool_base;
-	pool.end = boot->vmm_base + VMM_REGION_SIZE;
+	pool.end = boot->vmm_base + vmm_size;
 	pool.virtual_offset = VMM_BASE - boot->vmm_base;
 	space.pml4 = boot->page_tables;
 	space.pool = &pool;
@@ -46,7 +47,7 @@ void *pages_alloc(unsigned int count)
 	spin_unlock(&lock);
 	if (last == 0)
 		panic("no-memory", "the VMM's region of %llu MiB is used up",
-		      VMM_REGION_SIZE / 0x100000);
+		      (unsigned long long)(vmm_size >> 20));
 	return (void *)(first + pool.virtual_offset);
 }
 
@@ -73,7 +74,7 @@ uint64_t virt_to_phys(const void *address)
 
 void *phys_to_virt(uint64_t address)
 {
-	if (address - vmm_base < VMM_REGION_SIZE)
+	if (address - vmm_base < vmm_size)
 		return (void *)(address - vmm_base + VMM_BASE);
 	return (void *)(address + DIRECT_MAP_BASE);
 }
@@ -111,7 +112,7 @@ void memory_unmap_start_page(uint64_t page)
 
 void memory_usage(uint64_t *used, uint64_t *total)
 {
-	*total = VMM_REGION_SIZE / PAGE_SIZE;
+	*total = vmm_size / PAGE_SIZE;
 	*used = (pool.next - vmm_base) / PAGE_SIZE;
 }
 

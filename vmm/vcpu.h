@@ -59,6 +59,8 @@ struct vm {
 	enum fred_backend fred;
 	bool shadow_stacks; /* the guest has CET */
 	const struct boot_info *boot;
+	const struct guest_config *config; /* this guest's part of boot->config */
+	const struct boot_guest *files;	   /* and of boot's files */
 	uint32_t vcpu_count;
 	struct vcpu *vcpus[CONFIG_CPUS_MAX];
 };

@@ -93,7 +93,7 @@ enum vector {
 };
 #define EXCEPTION_VECTORS 32U /* the others are for interrupts */
 
-/* CPUID leaf 1 */
+/* CPUID leaf 1; EBX[31:24]: the 8 lowest bits of the local APIC's ID */
 #define CPUID_1_ECX_MONITOR    (1U << 3)
 #define CPUID_1_ECX_VMX	       (1U << 5)
 #define CPUID_1_ECX_SMX	       (1U << 6)
@@ -113,6 +113,8 @@ enum vector {
 #define CPUID_7_EDX_ARCH_CAPABILITIES (1U << 29)
 #define CPUID_7_EDX_IBT		      (1U << 20)
 #define CPUID_D_1_EAX_XFD	      (1U << 4)
+/* CPUID leaf 0xb: EBX is 0 when there is none, EDX the APIC's ID */
+#define CPUID_TOPOLOGY 0xbU
 /* CPUID leaf 0xd, subleaf 1 */
 #define CPUID_D_1_EAX_XSAVES (1U << 3)
 /* CPUID leaf 0x80000001 */

@@ -28,16 +28,22 @@ static bool parse_options(const char *text)
 TEST(defaults)
 {
 	assert_true(parse_file(""));
-	assert_int_equal(config.guest, GUEST_SELFTEST);
-	assert_int_equal(config.fred, FRED_AUTO);
+	assert_int_equal(config.guests[0].kind, GUEST_SELFTEST);
+	assert_int_equal(config.guests[0].fred, FRED_AUTO);
 	assert_int_equal(config.log, LOG_INFO);
 	assert_int_equal(config.at_end, AT_END_GUEST);
 	assert_int_equal(config.debug, DEBUG_NONE);
 	assert_int_equal(config.console, CONSOLE_SERIAL | CONSOLE_SCREEN);
 	assert_int_equal(config.cpus, 0);
-	assert_int_equal(config.memory, 0);
-	assert_string_equal(config.kernel, "");
-	assert_true(config_validate(&config, &error));
+	assert_int_equal(config.guests[0].memory, 0);
+	assert_string_equal(config.guests[0].kernel, "");
+	assert_int_equal(config.guest_count, 1);
+	assert_int_equal(config.guests[0].console, GUEST_CONSOLE_LOG);
+	assert_int_equal(config.guests[0].priority, PRIORITY_NORMAL);
+	assert_int_equal(config.guests[0].cpu, 0);
+	assert_true(config_complete(&config, &error));
+	assert_int_equal(config.guests[0].devices, DEVICES_NONE);
+	assert_string_equal(config.guests[0].name, "selftest");
 }
 
 TEST(every_key)
@@ -56,23 +62,32 @@ TEST(every_key)
 			       "at_end = halt\n"
 			       "tests = types.*\n"
 			       "errata = FR-4,FR-7\n"
+			       "devices = passthrough\n"
+			       "priority = high\n"
+			       "cpu = 511\n"
 			       "debug = vmm-write-text"));
-	assert_int_equal(config.guest, GUEST_MULTIBOOT);
-	assert_string_equal(config.kernel, "\\hobby.elf");
-	assert_string_equal(config.initrd, "\\initrd.img");
-	assert_int_equal(config.module_count, 2);
-	assert_string_equal(config.modules[0], "\\one.bin");
-	assert_string_equal(config.modules[1], "\\two with blanks.bin");
-	assert_string_equal(config.cmdline, "console=ttyS0 root=/dev/sda a#b \"c d\"");
-	assert_int_equal(config.memory, 512ULL << 20);
+	assert_int_equal(config.guests[0].kind, GUEST_MULTIBOOT);
+	assert_string_equal(config.guests[0].kernel, "\\hobby.elf");
+	assert_string_equal(config.guests[0].initrd, "\\initrd.img");
+	assert_int_equal(config.guests[0].module_count, 2);
+	assert_string_equal(config.guests[0].modules[0], "\\one.bin");
+	assert_string_equal(config.guests[0].modules[1], "\\two with blanks.bin");
+	assert_string_equal(config.guests[0].cmdline, "console=ttyS0 root=/dev/sda a#b \"c d\"");
+	assert_int_equal(config.guests[0].memory, 512ULL << 20);
 	assert_int_equal(config.cpus, 512);
-	assert_int_equal(config.fred, FRED_SOFT);
+	assert_int_equal(config.guests[0].fred, FRED_SOFT);
 	assert_int_equal(config.log, LOG_TRACE);
 	assert_int_equal(config.console, CONSOLE_SERIAL);
 	assert_int_equal(config.at_end, AT_END_HALT);
-	assert_string_equal(config.tests, "types.*");
-	assert_string_equal(config.errata, "FR-4,FR-7");
+	assert_string_equal(config.guests[0].tests, "types.*");
+	assert_string_equal(config.guests[0].errata, "FR-4,FR-7");
 	assert_int_equal(config.debug, DEBUG_VMM_WRITE_TEXT);
+	assert_int_equal(config.guests[0].devices, DEVICES_PASSTHROUGH);
+	assert_int_equal(config.guests[0].priority, PRIORITY_HIGH);
+	assert_int_equal(config.guests[0].cpu, 511);
+	/* Those that the whole machine has, too, are not the guest's. */
+	assert_int_equal(config.guests[0].cpus, 0);
+	assert_int_equal(config.guests[0].console, GUEST_CONSOLE_LOG);
 }
 
 TEST(blanks_comments_and_line_ends)
@@ -86,11 +101,11 @@ TEST(blanks_comments_and_line_ends)
 			       "   # indented\n"
 			       "initrd = # nothing\n"
 			       "fred =soft \r"));
-	assert_int_equal(config.guest, GUEST_LINUX);
-	assert_string_equal(config.kernel, "vmlinuz");
-	assert_string_equal(config.cmdline, "");
-	assert_string_equal(config.initrd, "");
-	assert_int_equal(config.fred, FRED_SOFT);
+	assert_int_equal(config.guests[0].kind, GUEST_LINUX);
+	assert_string_equal(config.guests[0].kernel, "vmlinuz");
+	assert_string_equal(config.guests[0].cmdline, "");
+	assert_string_equal(config.guests[0].initrd, "");
+	assert_int_equal(config.guests[0].fred, FRED_SOFT);
 }
 
 TEST(sizes)
@@ -110,13 +125,16 @@ TEST(sizes)
 
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		assert_true(parse_file(cases[i].text));
-		assert_int_equal(config.memory, cases[i].bytes);
+		assert_int_equal(config.guests[0].memory, cases[i].bytes);
 	}
 }
 
-#define KEYS                                                                                 \
-	"guest, kernel, initrd, module, cmdline, memory, cpus, fred, log, console, at_end, " \
-	"tests, errata, debug"
+#define KEYS                                                                             \
+	"guest, kernel, initrd, module, cmdline, memory, cpu, fred, devices, priority, " \
+	"tests, errata, log, console, at_end, cpus, debug"
+#define GUEST_KEYS                                                                            \
+	"guest, kernel, initrd, module, cmdline, memory, cpus, cpu, fred, devices, console, " \
+	"priority, tests, errata"
 #define BYTES "allowed is a number of bytes, or one with the unit K, M or G, and 0 for all"
 
 TEST(file_errors)
@@ -142,6 +160,9 @@ TEST(file_errors)
 		{ "kernel = # none", 1, "kernel needs a value" },
 		{ "module =", 1, "module needs a value" },
 		{ "cpus = 513", 1, "cpus = 513: allowed are 1 to 512, and 0 for all" },
+		{ "cpu = 512", 1, "cpu = 512: allowed are 0 to 511" },
+		{ "devices = some", 1, "devices = some: allowed are none, passthrough" },
+		{ "priority = low", 1, "priority = low: allowed are normal, high" },
 		{ "cpus = -1", 1, "cpus = -1: allowed are 1 to 512, and 0 for all" },
 		{ "cpus = 4x", 1, "cpus = 4x: allowed are 1 to 512, and 0 for all" },
 		{ "memory = M", 1, "memory = M: " BYTES },
@@ -190,7 +211,7 @@ TEST(value_lengths)
 	memset(text + start, 'x', CONFIG_CMDLINE_MAX);
 	assert_true(
 		config_parse_file(&config, text, (size_t)start + CONFIG_CMDLINE_MAX - 1, &error));
-	assert_int_equal(strlen(config.cmdline), CONFIG_CMDLINE_MAX - 1);
+	assert_int_equal(strlen(config.guests[0].cmdline), CONFIG_CMDLINE_MAX - 1);
 	assert_false(config_parse_file(&config, text, (size_t)start + CONFIG_CMDLINE_MAX, &error));
 	assert_string_equal(error.text, "cmdline is too long: 2048 bytes, allowed are 2047");
 
@@ -221,17 +242,17 @@ TEST(options_override_the_file)
 			       "module = a\nmodule = b\n"));
 	assert_true(
 		parse_options("  guest=multiboot cmdline=\"one two # three\"\tmodule=c cpus=0 "));
-	assert_int_equal(config.guest, GUEST_MULTIBOOT);
-	assert_string_equal(config.kernel, "k");
-	assert_string_equal(config.cmdline, "one two # three");
+	assert_int_equal(config.guests[0].kind, GUEST_MULTIBOOT);
+	assert_string_equal(config.guests[0].kernel, "k");
+	assert_string_equal(config.guests[0].cmdline, "one two # three");
 	assert_int_equal(config.cpus, 0);
-	assert_int_equal(config.module_count, 1);
-	assert_string_equal(config.modules[0], "c");
+	assert_int_equal(config.guests[0].module_count, 1);
+	assert_string_equal(config.guests[0].modules[0], "c");
 	assert_true(parse_options(""));
 	assert_true(parse_options("cmdline=\"\" initrd="));
-	assert_string_equal(config.cmdline, "");
+	assert_string_equal(config.guests[0].cmdline, "");
 	assert_true(parse_options("cmdline=a=\"b"));
-	assert_string_equal(config.cmdline, "a=\"b");
+	assert_string_equal(config.guests[0].cmdline, "a=\"b");
 }
 
 TEST(option_errors)
@@ -275,17 +296,254 @@ TEST(keys_that_need_each_other)
 		{ "guest=linux\nkernel=k\ninitrd=i", NULL },
 		{ "guest=multiboot\nkernel=k\nmodule=m", NULL },
 		{ "guest=selftest\nkernel=k\ninitrd=i\nmodule=m", NULL },
+		{ "guest=linux\nkernel=k\ndevices=passthrough", NULL },
+		{ "guest=linux\nkernel=k\ndevices=none",
+		  "guest = linux needs devices = passthrough" },
+		{ "guest=multiboot\nkernel=k\ndevices=none",
+		  "guest = multiboot needs devices = passthrough" },
+		{ "devices=none", NULL },
+		{ "devices=passthrough", "guest = selftest needs devices = none" },
+		{ "guest=linux\nkernel=k\ncpu=1",
+		  "cpu is not for devices = passthrough, which begins with 0" },
+		{ "cpu=1", NULL },
 	};
 
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		set_up(NULL);
 		assert_true(parse_file(cases[i].text));
-		assert_int_equal(config_validate(&config, &error), cases[i].error == NULL);
+		assert_int_equal(config_complete(&config, &error), cases[i].error == NULL);
 		if (cases[i].error != NULL) {
 			assert_string_equal(error.text, cases[i].error);
 			assert_int_equal(error.line, 0);
 		}
 	}
+}
+
+TEST(sections)
+{
+	assert_true(parse_file("# keys before the first section are for all\n"
+			       "log = debug\n"
+			       "cpus = 4\n"
+			       "console = serial\n"
+			       "fred = soft\n"
+			       "module = d\n"
+			       "[guest main]\n"
+			       "guest = linux\n"
+			       "kernel = k\n"
+			       "\n"
+			       " [ guest\tside_1-b ] # a comment\r\n"
+			       "cpus = 2\n"
+			       "cpu = 1\n"
+			       "console = none\n"
+			       "priority = high\n"
+			       "fred = off\n"
+			       "module = e\n"
+			       "module = f\n"
+			       "[guest third]\n"));
+	assert_int_equal(config.log, LOG_DEBUG);
+	assert_int_equal(config.cpus, 4);
+	assert_int_equal(config.console, CONSOLE_SERIAL);
+	assert_int_equal(config.guest_count, 3);
+
+	assert_string_equal(config.guests[0].name, "main");
+	assert_int_equal(config.guests[0].line, 7);
+	assert_int_equal(config.guests[0].kind, GUEST_LINUX);
+	assert_int_equal(config.guests[0].fred, FRED_SOFT);
+	assert_int_equal(config.guests[0].cpus, 0);
+
+	assert_string_equal(config.guests[1].name, "side_1-b");
+	assert_int_equal(config.guests[1].line, 11);
+	assert_int_equal(config.guests[1].kind, GUEST_SELFTEST);
+	assert_string_equal(config.guests[1].kernel, "");
+	assert_int_equal(config.guests[1].cpus, 2);
+	assert_int_equal(config.guests[1].cpu, 1);
+	assert_int_equal(config.guests[1].console, GUEST_CONSOLE_NONE);
+	assert_int_equal(config.guests[1].priority, PRIORITY_HIGH);
+	assert_int_equal(config.guests[1].fred, FRED_OFF);
+	assert_int_equal(config.guests[1].module_count, 2);
+	assert_string_equal(config.guests[1].modules[0], "e");
+	assert_string_equal(config.guests[1].modules[1], "f");
+
+	/* No key of another section gets into this one. */
+	assert_string_equal(config.guests[2].name, "third");
+	assert_int_equal(config.guests[2].kind, GUEST_SELFTEST);
+	assert_int_equal(config.guests[2].fred, FRED_SOFT);
+	assert_int_equal(config.guests[2].priority, PRIORITY_NORMAL);
+	assert_int_equal(config.guests[2].module_count, 1);
+	assert_string_equal(config.guests[2].modules[0], "d");
+}
+
+#define NAMES "allowed are names of 1 to 31 characters a-z, 0-9, _ and -"
+#define EIGHT_GUESTS                                                                    \
+	"[guest 1]\n[guest 2]\n[guest 3]\n[guest 4]\n[guest 5]\n[guest 6]\n[guest 7]\n" \
+	"[guest 8]\n"
+
+TEST(section_errors)
+{
+	static const struct {
+		const char *text;
+		unsigned int line;
+		const char *error;
+	} cases[] = {
+		{ "[linux]", 1, "\"[linux]\" is no section; allowed are lines [guest NAME]" },
+		{ "[guest]", 1, "\"[guest]\" is no section; allowed are lines [guest NAME]" },
+		{ "[guestx y]", 1, "\"[guestx y]\" is no section; allowed are lines [guest NAME]" },
+		{ "\n[guest a", 2, "\"[guest a\" is no section; allowed are lines [guest NAME]" },
+		{ "[guest a] x", 1,
+		  "\"[guest a] x\" is no section; allowed are lines [guest NAME]" },
+		{ "[", 1, "\"[\" is no section; allowed are lines [guest NAME]" },
+		{ "[]", 1, "\"[]\" is no section; allowed are lines [guest NAME]" },
+		{ "[guest Main]", 1, "guest \"Main\": " NAMES },
+		{ "[guest a b]", 1, "guest \"a b\": " NAMES },
+		{ "[guest a.b]", 1, "guest \"a.b\": " NAMES },
+		{ "[guest a]\n[guest b]\n[guest a]", 3, "[guest a] is given twice" },
+		{ EIGHT_GUESTS "[guest 9]", 9, "too many guests: allowed are 8" },
+		{ "[guest a]\nfred=off\n[guest b]\nfred=off\nfred=off", 5, "fred is given twice" },
+		{ "[guest a]\nlog = info", 2,
+		  "\"log\" is no key of a guest; allowed are " GUEST_KEYS },
+		{ "[guest a]\ngest = linux", 2,
+		  "\"gest\" is no key of a guest; allowed are " GUEST_KEYS },
+		{ "[guest a]\nconsole = serial", 2, "console = serial: allowed are log, none" },
+		{ "[guest a]\ncpus = 513", 2,
+		  "cpus = 513: allowed are 1 to 512, and 0 for the default" },
+	};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		set_up(NULL);
+		assert_false(parse_file(cases[i].text));
+		assert_string_equal(error.text, cases[i].error);
+		assert_int_equal(error.line, cases[i].line);
+	}
+}
+
+TEST(guest_name_lengths)
+{
+	assert_true(parse_file("[guest 1234567890123456789012345678901]"));
+	assert_string_equal(config.guests[0].name, "1234567890123456789012345678901");
+	set_up(NULL);
+	assert_false(parse_file("[guest 12345678901234567890123456789012]"));
+	assert_string_equal(error.text, "guest \"12345678901234567890123456789012\": " NAMES);
+}
+
+TEST(eight_guests)
+{
+	assert_true(parse_file(EIGHT_GUESTS));
+	assert_true(config_complete(&config, &error));
+	assert_int_equal(config.guest_count, CONFIG_GUESTS_MAX);
+	for (uint32_t i = 0; i < CONFIG_GUESTS_MAX; i++) {
+		const char name[] = { (char)('1' + i), '\0' };
+
+		assert_string_equal(config.guests[i].name, name);
+		assert_int_equal(config.guests[i].line, i + 1);
+		assert_int_equal(config.guests[i].devices, DEVICES_NONE);
+	}
+}
+
+TEST(options_of_sections)
+{
+	assert_true(parse_file("[guest a]\nfred=off\n[guest b]\nmodule = m\n"));
+	assert_true(parse_options("memory=64M b.memory=1G b.fred=soft log=error cpus=2 b.cpus=3 "
+				  "b.module=x.y b.cmdline=\"one two\" tests=x"));
+	assert_int_equal(config.guests[0].memory, 64ULL << 20);
+	assert_int_equal(config.guests[0].fred, FRED_OFF);
+	assert_string_equal(config.guests[0].tests, "x");
+	assert_int_equal(config.guests[0].cpus, 0);
+	assert_int_equal(config.guests[1].memory, 1ULL << 30);
+	assert_int_equal(config.guests[1].fred, FRED_SOFT);
+	assert_int_equal(config.guests[1].cpus, 3);
+	assert_int_equal(config.guests[1].module_count, 1);
+	assert_string_equal(config.guests[1].modules[0], "x.y");
+	assert_string_equal(config.guests[1].cmdline, "one two");
+	assert_int_equal(config.log, LOG_ERROR);
+	assert_int_equal(config.cpus, 2);
+}
+
+TEST(errors_of_options_of_sections)
+{
+	static const struct {
+		const char *text;
+		const char *error;
+	} cases[] = {
+		{ "c.fred=off", "no section [guest c] in the file; allowed are a, b" },
+		{ ".fred=off", "no section [guest ] in the file; allowed are a, b" },
+		{ "b.=off", "\"\" is no key of a guest; allowed are " GUEST_KEYS },
+		{ "b.log=info", "\"log\" is no key of a guest; allowed are " GUEST_KEYS },
+		{ "b.a.fred=off", "\"a.fred\" is no key of a guest; allowed are " GUEST_KEYS },
+		{ "a.fred=off fred=off", "fred is given twice" },
+		{ "b.fred=on", "fred = on: allowed are auto, native, soft, off" },
+		{ "b.fred=off gest=1", "unknown key \"gest\"; allowed are " KEYS },
+	};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		set_up(NULL);
+		assert_true(parse_file("[guest a]\n[guest b]\n"));
+		assert_false(parse_options(cases[i].text));
+		assert_string_equal(error.text, cases[i].error);
+		assert_int_equal(error.line, 0);
+	}
+	set_up(NULL);
+	assert_true(parse_file("guest = selftest"));
+	assert_false(parse_options("selftest.fred=off"));
+	assert_string_equal(error.text, "no section [guest selftest] in the file; allowed are "
+					"options key=value, since it has none");
+}
+
+TEST(guests_that_do_not_go_together)
+{
+	static const struct {
+		const char *text;
+		unsigned int line;
+		const char *error; /* NULL: valid */
+	} cases[] = {
+		{ "[guest a]\n[guest b]\nguest=linux\n", 2,
+		  "guest b: guest = linux needs the key kernel" },
+		{ "kernel=k\n[guest a]\nguest=linux\n[guest b]\n[guest c]\nguest=multiboot\n", 5,
+		  "guest c: devices = passthrough is for one guest, and guest a has it already" },
+		{ "[guest a]\n[guest b]\ndevices=passthrough\n", 2,
+		  "guest b: guest = selftest needs devices = none" },
+		{ "[guest a]\n[guest b]\nguest=multiboot\nkernel=k\n[guest c]\ncpu=1\n", 0, NULL },
+	};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		set_up(NULL);
+		assert_true(parse_file(cases[i].text));
+		assert_int_equal(config_complete(&config, &error), cases[i].error == NULL);
+		if (cases[i].error != NULL) {
+			assert_string_equal(error.text, cases[i].error);
+			assert_int_equal(error.line, cases[i].line);
+		}
+	}
+	assert_int_equal(config.guests[0].devices, DEVICES_NONE);
+	assert_int_equal(config.guests[1].devices, DEVICES_PASSTHROUGH);
+	assert_string_equal(config.guests[1].name, "b");
+}
+
+TEST(names_without_sections)
+{
+	assert_true(parse_file("guest = linux\nkernel = k"));
+	assert_true(config_complete(&config, &error));
+	assert_string_equal(config.guests[0].name, "linux");
+	assert_int_equal(config.guests[0].devices, DEVICES_PASSTHROUGH);
+	assert_int_equal(config.guests[0].line, 0);
+}
+
+TEST(processors_and_vcpus)
+{
+	struct guest_config guest = { .devices = DEVICES_PASSTHROUGH };
+
+	assert_int_equal(config_processors(&config, 4), 4);
+	config.cpus = 3;
+	assert_int_equal(config_processors(&config, 4), 3);
+	assert_int_equal(config_processors(&config, 2), 2);
+
+	assert_int_equal(config_vcpus(&guest, 4), 4);
+	guest.cpus = 3;
+	assert_int_equal(config_vcpus(&guest, 4), 3);
+	assert_int_equal(config_vcpus(&guest, 2), 2);
+	guest.devices = DEVICES_NONE;
+	assert_int_equal(config_vcpus(&guest, 2), 3);
+	guest.cpus = 0;
+	assert_int_equal(config_vcpus(&guest, 2), 1);
 }
 
 TEST(names)
@@ -309,6 +567,15 @@ int main(void)
 		cmocka_unit_test_setup(options_override_the_file, set_up),
 		cmocka_unit_test_setup(option_errors, set_up),
 		cmocka_unit_test_setup(keys_that_need_each_other, set_up),
+		cmocka_unit_test_setup(sections, set_up),
+		cmocka_unit_test_setup(section_errors, set_up),
+		cmocka_unit_test_setup(guest_name_lengths, set_up),
+		cmocka_unit_test_setup(eight_guests, set_up),
+		cmocka_unit_test_setup(options_of_sections, set_up),
+		cmocka_unit_test_setup(errors_of_options_of_sections, set_up),
+		cmocka_unit_test_setup(guests_that_do_not_go_together, set_up),
+		cmocka_unit_test_setup(names_without_sections, set_up),
+		cmocka_unit_test_setup(processors_and_vcpus, set_up),
 		cmocka_unit_test(names),
 	};
 

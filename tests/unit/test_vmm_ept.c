@@ -20,6 +20,7 @@
 #define MACHINES     40
 #define ADDRESS_BITS 39
 #define VMM_AT	     (SIZE_1G + 6 * SIZE_2M)
+#define VMM_SIZE     (16 * 0x100000ULL)
 
 static void *pages[PAGES_MAX];
 static unsigned int page_count;
@@ -56,6 +57,7 @@ static int set_up(void **state __attribute__((unused)))
 	memset(&boot, 0, sizeof(boot));
 	vm.boot = &boot;
 	boot.vmm_base = VMM_AT;
+	boot.vmm_size = VMM_SIZE;
 	machine.ept_vpid_cap = EPT_CAP_2M | EPT_CAP_1G;
 	machine.mtrr.physical_bits = ADDRESS_BITS;
 	machine.physical_mask = (1ULL << ADDRESS_BITS) - 1;
@@ -125,14 +127,14 @@ static void visit_machine(const struct leaf *leaf)
 	uint64_t end;
 
 	assert_int_equal(leaf->host, leaf->guest);
-	assert_false(leaf->guest < boot.vmm_base + VMM_REGION_SIZE &&
+	assert_false(leaf->guest < boot.vmm_base + VMM_SIZE &&
 		     boot.vmm_base < leaf->guest + leaf->size);
 	assert_int_equal(mtrr_type(&machine.mtrr, leaf->guest, leaf->guest + leaf->size, &end),
 			 leaf->type);
 	assert_int_equal(end, leaf->guest + leaf->size);
 	assert_true(leaf->size < SIZE_1G || (machine.ept_vpid_cap & EPT_CAP_1G));
 	if (covered == boot.vmm_base)
-		covered += VMM_REGION_SIZE;
+		covered += VMM_SIZE;
 	if (leaf->guest == covered)
 		covered += leaf->size;
 }
@@ -195,8 +197,8 @@ static void random_machine(void)
 	vm.devices = VM_DEVICES_PASSTHROUGH;
 	machine.ept_vpid_cap = EPT_CAP_2M | (random_below(2) ? EPT_CAP_1G : 0);
 	assert_true(memmap_set(&boot.memmap, 0, ram & ~PAGE_MASK, MEMORY_RAM));
-	boot.vmm_base = random_below((ram - VMM_REGION_SIZE) / SIZE_2M) * SIZE_2M;
-	assert_true(memmap_set(&boot.memmap, boot.vmm_base, VMM_REGION_SIZE, MEMORY_RESERVED));
+	boot.vmm_base = random_below((ram - VMM_SIZE) / SIZE_2M) * SIZE_2M;
+	assert_true(memmap_set(&boot.memmap, boot.vmm_base, VMM_SIZE, MEMORY_RESERVED));
 }
 
 static uint64_t mapped_end(void)
@@ -230,7 +232,7 @@ TEST(random_devices)
 		random_machine();
 		ept_create(&vm);
 		for (unsigned int i = 0; i < 60; i++) {
-			const uint64_t vmm = boot.vmm_base + random_below(VMM_REGION_SIZE);
+			const uint64_t vmm = boot.vmm_base + random_below(VMM_SIZE);
 			const uint64_t device =
 				mapped_end() +
 				random_below(i < 20 ? SIZE_2M
@@ -266,10 +268,10 @@ TEST(edges_of_the_vmm)
 	create_machine();
 	assert_false(ept_is_vmm_memory(&vm, VMM_AT - 1));
 	assert_true(ept_is_vmm_memory(&vm, VMM_AT));
-	assert_true(ept_is_vmm_memory(&vm, VMM_AT + VMM_REGION_SIZE - 1));
-	assert_false(ept_is_vmm_memory(&vm, VMM_AT + VMM_REGION_SIZE));
+	assert_true(ept_is_vmm_memory(&vm, VMM_AT + VMM_SIZE - 1));
+	assert_false(ept_is_vmm_memory(&vm, VMM_AT + VMM_SIZE));
 	assert_false(ept_map_missing(&vm, VMM_AT));
-	assert_false(ept_map_missing(&vm, VMM_AT + VMM_REGION_SIZE - 1));
+	assert_false(ept_map_missing(&vm, VMM_AT + VMM_SIZE - 1));
 }
 
 TEST(no_addresses_that_the_processor_has_not)
@@ -299,7 +301,7 @@ TEST(machine_memory_that_the_vmm_may_touch)
 {
 	create_machine();
 	assert_true(memmap_set(&vm.memmap, 0, 8 * SIZE_1G, MEMORY_RAM));
-	assert_true(memmap_set(&vm.memmap, VMM_AT, VMM_REGION_SIZE, MEMORY_RESERVED));
+	assert_true(memmap_set(&vm.memmap, VMM_AT, VMM_SIZE, MEMORY_RESERVED));
 	assert_ptr_equal(guest_memory(&vm, 0x5008, 32), (void *)0x5008);
 	assert_ptr_equal(guest_memory(&vm, VMM_AT - 8, 8), (void *)(VMM_AT - 8));
 	assert_null(guest_memory(&vm, VMM_AT - 8, 9));
@@ -371,9 +373,8 @@ TEST(page_goes_and_comes_back)
 
 TEST(nothing_but_own_memory)
 {
-	static const uint64_t outside[] = {
-		0, OWN_GUEST - 1, OWN_GUEST + OWN_SIZE, OWN_HOST, VMM_AT + VMM_REGION_SIZE, ~0ULL
-	};
+	static const uint64_t outside[] = { 0,	      OWN_GUEST - 1,	 OWN_GUEST + OWN_SIZE,
+					    OWN_HOST, VMM_AT + VMM_SIZE, ~0ULL };
 
 	create_own();
 	for (size_t i = 0; i < COUNT_OF(outside); i++) {

@@ -24,6 +24,7 @@
 #define AREA_ENTRIES  64
 
 static struct boot_info boot;
+static struct guest_config guest_config;
 static struct vm vm, other_vm, plain_vm;
 static struct vcpu vcpu, other, plain;
 
@@ -71,7 +72,8 @@ static int set_up(void **state __attribute__((unused)))
 	model_reset();
 	memset(&boot, 0, sizeof(boot));
 	memset(area, 0, sizeof(area));
-	vm = other_vm = (struct vm){ .boot = &boot, .fred = FRED_BACKEND_NATIVE };
+	vm = other_vm =
+		(struct vm){ .boot = &boot, .config = &guest_config, .fred = FRED_BACKEND_NATIVE };
 	plain_vm = (struct vm){ .boot = &boot };
 	vcpu = (struct vcpu){ .vm = &vm };
 	other = (struct vcpu){ .vm = &other_vm };
@@ -406,7 +408,7 @@ static const char *choose(enum fred_mode mode, enum fred_method method)
 {
 	jmp_buf end;
 
-	boot.config.fred = mode;
+	guest_config.fred = mode;
 	machine.fred_method = method;
 	vm.fred = FRED_BACKEND_NONE;
 	model.end_reason = NULL;
