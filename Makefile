@@ -258,6 +258,11 @@ run-kvm: build/manfred.img | build/.setup-test
 bench: $(EMULATED)
 	@set -e; for program in $(sort $(wildcard tests/bench/*.py)); do $(PYTHON) $$program; done
 
+# A page about what this emulator can run; or REPORT="--soft LOG... --native LOG... --bare LOG..."
+.PHONY: report
+report: $(EMULATED)
+	@$(PYTHON) tools/report.py $(REPORT)
+
 # ---- Host unit tests, under the address and undefined-behaviour sanitizers ----
 
 build/unit/host.a: $(patsubst %,build/unit/%.o,$(filter-out lib/string.c,$(LIB_SOURCES)))
@@ -344,5 +349,6 @@ help:
 	@echo 'make usb DEV=/dev/sdX   write it to a stick; asks first (FORCE=1: any disk)'
 	@echo 'make run-kvm    boot the image in QEMU with nested VMX'
 	@echo 'make bench      measure, in instructions'
+	@echo 'make report     build/report.html: conformance, exits, costs, one delivery step by step'
 	@echo 'make check      format and static analysis'
 	@echo 'make clean      remove build/ (the unpacked platform too)'

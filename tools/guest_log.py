@@ -45,6 +45,16 @@ class Test:
 
 
 @dataclasses.dataclass
+class Timeline:
+    """One event, in TSC ticks: raised, the first instruction of its handler, the one behind its return."""
+
+    event: str
+    raised: int
+    handler: int
+    returned: int
+
+
+@dataclasses.dataclass
 class Exit:
     """One line of the trace."""
 
@@ -66,6 +76,8 @@ class Log:
         self.exits = {name: int(count) for name, count in EXITS.findall(text)}
         self.errata = dict(ERRATUM.findall(text))
         self.bench = {name: int(median) for name, median, _, _ in BENCH.findall(text)}
+        found = TIMELINE.search(text)
+        self.timeline = Timeline(found[1], *map(int, found.groups()[1:])) if found else None
         self.trace = [
             Exit(int(tsc), int(rip, 16), reason, int(qualification, 16), int(vectoring, 16))
             for tsc, rip, reason, qualification, vectoring in TRACE.findall(text)
