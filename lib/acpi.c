@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the formats of the ACPI tables. Trusts no length in them.
+ * Reads ACPI tables. Trusts no length in them.
  */
 #include "lib/acpi.h"
+#include "lib/acpi_format.h"
 #include "lib/string.h"
-
-#define RSDP_SIGNATURE "RSD PTR "
-#define RSDP_SIZE_1    20 /* of revision 0, and what the first checksum covers */
-#define RSDP_SIZE_2    36
-#define RSDP_REVISION  15
-#define RSDP_RSDT      16
-#define RSDP_XSDT      24
-
-#define SIGNATURE_SIZE 4
-#define TABLE_LENGTH   4
-#define TABLE_HEADER   36
-#define TABLE_MAX      0x1000000U /* no sound table is that large */
 
 #define FADT_DSDT	  40
 #define FADT_SMI_COMMAND  48
@@ -30,15 +19,6 @@
 #define GENERIC_ADDRESS	  4
 #define FADT_SIZE_1	  116 /* of ACPI 1.0: no reset register */
 
-#define MADT_ENTRIES	    44
-#define MADT_PROCESSOR	    0
-#define MADT_PROCESSOR_SIZE 8
-#define MADT_IOAPIC	    1
-#define MADT_IOAPIC_SIZE    12
-#define MADT_X2APIC	    9
-#define MADT_X2APIC_SIZE    16
-#define MADT_USABLE	    3U /* enabled, or can be */
-
 #define AML_ZERO    0x00
 #define AML_ONE	    0x01
 #define AML_NAME    0x08
@@ -46,33 +26,12 @@
 #define AML_PACKAGE 0x12
 #define AML_ROOT    '\\'
 
-static uint32_t read_32(const uint8_t *at)
-{
-	uint32_t value;
-
-	memcpy(&value, at, sizeof(value));
-	return value;
-}
-
-static uint64_t read_64(const uint8_t *at)
-{
-	uint64_t value;
-
-	memcpy(&value, at, sizeof(value));
-	return value;
-}
-
 static bool sums_to_zero(const uint8_t *bytes, size_t size)
 {
-	unsigned int sum = 0;
-
-	for (size_t i = 0; i < size; i++)
-		sum += bytes[i];
-	return (uint8_t)sum == 0;
+	return acpi_sum(bytes, size) == 0;
 }
 
-/* Map a whole table and check it; NULL when it is not sound. */
-static const uint8_t *map_table(uint64_t physical, const char *signature, uint32_t *length)
+const uint8_t *acpi_map_table(uint64_t physical, const char *signature, uint32_t *length)
 {
 	const uint8_t *table = acpi_map(physical, TABLE_HEADER);
 
@@ -83,6 +42,18 @@ static const uint8_t *map_table(uint64_t physical, const char *signature, uint32
 		return NULL;
 	table = acpi_map(physical, *length);
 	return table != NULL && sums_to_zero(table, *length) ? table : NULL;
+}
+
+const uint8_t *acpi_map_root(const struct acpi *acpi, uint32_t *length)
+{
+	const bool wide = acpi->entry_size == sizeof(uint64_t);
+
+	return acpi_map_table(acpi->root, wide ? "XSDT" : "RSDT", length);
+}
+
+uint64_t acpi_root_entry(const struct acpi *acpi, const uint8_t *root, uint32_t at)
+{
+	return acpi->entry_size == sizeof(uint64_t) ? read_64(root + at) : read_32(root + at);
 }
 
 const char *acpi_init(struct acpi *acpi, uint64_t rsdp)
@@ -103,24 +74,22 @@ const char *acpi_init(struct acpi *acpi, uint64_t rsdp)
 		if (read_64(pointer + RSDP_XSDT) != 0)
 			*acpi = (struct acpi){ read_64(pointer + RSDP_XSDT), sizeof(uint64_t) };
 	}
-	if (map_table(acpi->root, acpi->entry_size == sizeof(uint64_t) ? "XSDT" : "RSDT",
-		      &length) == NULL)
+	if (acpi_map_root(acpi, &length) == NULL)
 		return "the ACPI root table is damaged";
 	return NULL;
 }
 
 const void *acpi_find(const struct acpi *acpi, const char *signature, uint32_t *length)
 {
-	const bool wide = acpi->entry_size == sizeof(uint64_t);
 	uint32_t root_length;
-	const uint8_t *root = map_table(acpi->root, wide ? "XSDT" : "RSDT", &root_length);
+	const uint8_t *root = acpi_map_root(acpi, &root_length);
 
 	if (root == NULL)
 		return NULL;
 	for (uint32_t at = TABLE_HEADER; at + acpi->entry_size <= root_length;
 	     at += acpi->entry_size) {
-		const uint64_t physical = wide ? read_64(root + at) : read_32(root + at);
-		const uint8_t *table = map_table(physical, signature, length);
+		const uint8_t *table =
+			acpi_map_table(acpi_root_entry(acpi, root, at), signature, length);
 
 		if (table != NULL)
 			return table;
@@ -169,7 +138,7 @@ static bool find_sleep_5(uint64_t dsdt_address, struct acpi_power *power)
 {
 	const size_t name_size = 4;
 	uint32_t length;
-	const uint8_t *dsdt = map_table(dsdt_address, "DSDT", &length);
+	const uint8_t *dsdt = acpi_map_table(dsdt_address, "DSDT", &length);
 	const uint8_t *end;
 
 	if (dsdt == NULL)
@@ -227,7 +196,8 @@ static bool add_ioapic(struct acpi_machine *machine, const uint8_t *entry)
 	if (machine->ioapic_count == ACPI_IOAPICS_MAX)
 		return false;
 	machine->ioapics[machine->ioapic_count++] =
-		(struct acpi_ioapic){ entry[2], read_32(entry + 4), read_32(entry + 8) };
+		(struct acpi_ioapic){ entry[IOAPIC_ID], read_32(entry + IOAPIC_ADDRESS),
+				      read_32(entry + IOAPIC_FIRST) };
 	return true;
 }
 
@@ -238,9 +208,11 @@ static bool add_entry(struct acpi_machine *machine, const uint8_t *entry)
 	const uint8_t size = entry[1];
 
 	if (type == MADT_PROCESSOR && size >= MADT_PROCESSOR_SIZE)
-		return add_processor(machine, entry[3], read_32(entry + 4));
+		return add_processor(machine, entry[PROCESSOR_APIC],
+				     read_32(entry + PROCESSOR_FLAGS));
 	if (type == MADT_X2APIC && size >= MADT_X2APIC_SIZE)
-		return add_processor(machine, read_32(entry + 4), read_32(entry + 8));
+		return add_processor(machine, read_32(entry + X2APIC_ID),
+				     read_32(entry + X2APIC_FLAGS));
 	if (type == MADT_IOAPIC && size >= MADT_IOAPIC_SIZE)
 		return add_ioapic(machine, entry);
 	return true;

@@ -6,6 +6,7 @@
 #include "lib/string.h"
 #include "vmm/ept.h"
 #include "vmm/guest.h"
+#include "vmm/guest_acpi.h"
 #include "vmm/log.h"
 #include "vmm/memory.h"
 #include "vmm/vcpu.h"
@@ -34,6 +35,14 @@ static void put_files(const struct vm *vm, const struct bzimage *image)
 				   plan.tables);
 }
 
+/* With more processors than the guest gets, it takes the machine for what it is. */
+static uint64_t make_acpi_tables(struct vm *vm)
+{
+	const struct boot_info *const boot = vm->boot;
+
+	return boot->processor_count == 1 ? guest_acpi_make(vm, boot->apic_ids, 1) : boot->rsdp;
+}
+
 struct vcpu *guest_linux_create(struct vm *vm)
 {
 	const struct boot_info *const boot = vm->boot;
@@ -43,17 +52,19 @@ struct vcpu *guest_linux_create(struct vm *vm)
 	struct mode64 mode;
 	struct vcpu *vcpu;
 	const char *error;
+	uint64_t rsdp;
 
 	error = bzimage_parse(file, files->kernel.size, &image);
 	if (error)
 		panic("bad-kernel", "kernel = %s: %s", vm->config->kernel, error);
+	rsdp = make_acpi_tables(vm);
 	error = linux_plan_make(&plan, &vm->memmap, &image, &files->kernel, &files->initrd,
 				strlen(vm->config->cmdline));
 	if (error)
 		panic("no-memory", "guest linux: %s", error);
 	put_files(vm, &image);
 	if (!linux_boot_params_fill(guest_memory(vm, plan.params, PAGE_SIZE), &plan, file, &image,
-				    &vm->memmap, boot->rsdp, &boot->framebuffer))
+				    &vm->memmap, rsdp, &boot->framebuffer))
 		panic("memory-map", "the memory map has more than %u ranges: too many for e820",
 		      LINUX_E820_MAX);
 	vm_prepare(vm);
