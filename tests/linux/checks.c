@@ -35,6 +35,7 @@
 
 #define DISK		"/dev/sda2"
 #define DISK_BYTES	(2U << 20)
+#define DISK_INTERRUPT	"14:" /* of the ISA bus, in every emulator of the tests */
 #define FAULT_BYTES	(256UL << 20)
 #define PAGE_BYTES	4096UL
 #define PROCESSES	200
@@ -298,12 +299,24 @@ static bool check_signal_alarm(void)
 	return signal_count == 1 || FAIL("SIGALRM came %d times", (int)signal_count);
 }
 
+/* The guest has a MADT: interrupts come by IOAPIC and local APIC, and not by the 8259. */
+static bool check_apic_interrupts(void)
+{
+	const char *line = file_line("/proc/interrupts", DISK_INTERRUPT);
+
+	if (!strstr(line, "IO-APIC") || atoi(line) == 0)
+		return FAIL("the disk's interrupt:%s", line);
+	line = file_line("/proc/interrupts", "LOC:");
+	return atoi(line) > 0 || FAIL("the local timer's interrupts:%s", line);
+}
+
 static const struct check machine_checks[] = {
 	{ "hypervisor-flag", check_hypervisor_flag },
 	{ "signature", check_signature },
 	{ "no-vmx", check_no_vmx },
 	{ "clock", check_clock },
 	{ "disk", check_disk },
+	{ "apic-interrupts", check_apic_interrupts },
 	{ "processes", check_processes },
 	{ "faults", check_faults },
 	{ "signal-self", check_signal_self },
