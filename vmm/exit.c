@@ -131,6 +131,11 @@ static void handle_external_interrupt(struct vcpu *vcpu)
 	/* A guest that has the APIC ends the interrupt itself. */
 	if (vcpu->vm->devices == VM_DEVICES_NONE)
 		apic_end_of_interrupt();
+	if (vcpu->soft.on && soft_fred_interrupt(vcpu, vector)) {
+		vcpu->interrupts.taken++;
+		vcpu->interrupts.delivered++;
+		return;
+	}
 	event_queue_interrupt(vcpu, vector);
 }
 

@@ -57,9 +57,9 @@ enum soft_result soft_deliver(struct soft_cpu *cpu, const struct event *event, s
 enum soft_result soft_erets(struct soft_cpu *cpu, struct event *fault);
 enum soft_result soft_eretu(struct soft_cpu *cpu, struct event *fault);
 
-/* Bytes that an instruction of ring 0 reads as its operand. */
+/* Bytes that an instruction of ring 0 reads as its operand, by DS, FS or GS or by SS. */
 enum soft_result soft_read_operand(struct soft_cpu *cpu, uint64_t linear, void *to, size_t size,
-				   struct event *fault);
+				   bool on_stack, struct event *fault);
 
 /*
  * Load a GS selector as MOV to GS does: the segment is in *gs, its base belongs to

@@ -18,6 +18,7 @@
 #include "vmm/msr.h"
 #include "vmm/soft_decode.h"
 #include "vmm/soft_engine.h"
+#include "vmm/soft_rules.h"
 #include "vmm/vcpu.h"
 #include "vmm/vmcs.h"
 #include "vmm/x86.h"
@@ -156,10 +157,22 @@ static void swap_gs(void)
 	wrmsr(MSR_IA32_KERNEL_GS_BASE, base);
 }
 
-static void store(const struct soft_cpu *cpu)
+static inline uint64_t interruptibility_of(const struct soft_cpu *cpu)
 {
-	uint64_t interruptibility = (cpu->sti_blocking ? INTERRUPTIBILITY_STI : 0) |
-				    (cpu->nmi_blocking ? INTERRUPTIBILITY_NMI : 0);
+	return (cpu->sti_blocking ? INTERRUPTIBILITY_STI : 0) |
+	       (cpu->nmi_blocking ? INTERRUPTIBILITY_NMI : 0);
+}
+
+/*
+ * `before` is what the VMCS says of interruptibility, and then no trap waits there; or NOT_KNOWN of
+ * both.
+ */
+#define NOT_KNOWN (~0ULL)
+
+static inline __attribute__((always_inline)) void store_from(const struct soft_cpu *cpu,
+							     uint64_t before)
+{
+	uint64_t interruptibility = interruptibility_of(cpu);
 	const bool trap = cpu->single_step_pending;
 
 	/* VM entry refuses STI blocking with TF = 1, unless the trap comes at once (27.3.1.5). */
@@ -168,14 +181,21 @@ static void store(const struct soft_cpu *cpu)
 	vmcs_write(VMCS_GUEST_RIP, cpu->rip);
 	vmcs_write(VMCS_GUEST_RSP, cpu->rsp);
 	vmcs_write(VMCS_GUEST_RFLAGS, cpu->rflags);
-	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, interruptibility);
-	vmcs_write(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, trap ? PENDING_DEBUG_BS : 0);
+	if (interruptibility != before)
+		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, interruptibility);
+	if (trap || before == NOT_KNOWN)
+		vmcs_write(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, trap ? PENDING_DEBUG_BS : 0);
 	if (cpu->segments_changed) {
 		store_segment(&cpu->cs, SEG_CS);
 		store_segment(&cpu->ss, SEG_SS);
 	}
 	if (cpu->swap_gs)
 		swap_gs();
+}
+
+static void store(const struct soft_cpu *cpu)
+{
+	store_from(cpu, NOT_KNOWN);
 }
 
 static void no_memory(struct vcpu *vcpu, const struct soft_cpu *cpu) __attribute__((noreturn));
@@ -281,25 +301,6 @@ static struct soft_instruction fetch(struct soft_cpu *cpu)
 	return soft_decode(bytes, read_code(&cpu->paging, linear, bytes), long_mode);
 }
 
-/* The frequent instructions, as their first four bytes in memory. */
-#define CODE_ESCAPE    0x0fU
-#define CODE_SYSCALL   0x050fU
-#define CODE_ERETS     0xca010ff2U
-#define CODE_ERETU     0xca010ff3U
-#define SYSCALL_LENGTH 2
-
-/* Those bytes; 0 when that is not quick. */
-static inline uint32_t peek(const struct soft_cpu *cpu)
-{
-	const volatile uint32_t *code;
-
-	if (!(cpu->cs.rights & ACCESS_RIGHTS_L) ||
-	    (cpu->rip & PAGE_MASK) > PAGE_SIZE - sizeof(*code))
-		return 0;
-	code = guest_walk_again(&cpu->paging, cpu->rip, GUEST_REFETCH);
-	return code ? *code : 0;
-}
-
 static uint64_t operand_address(const struct vcpu *vcpu, const struct soft_cpu *cpu,
 				const struct soft_instruction *instruction)
 {
@@ -321,6 +322,13 @@ static uint64_t operand_address(const struct vcpu *vcpu, const struct soft_cpu *
 	return address;
 }
 
+/* By SS: SDM 2A, 2.1.5 and 2.2.1.3. In 64-bit mode prefixes of SS and DS change nothing. */
+static bool is_on_stack(const struct memory_operand *operand)
+{
+	return operand->segment == OVERRIDE_NONE &&
+	       (operand->base == REGISTER_SP || operand->base == REGISTER_BP);
+}
+
 static enum soft_result lkgs(struct vcpu *vcpu, struct soft_cpu *cpu,
 			     const struct soft_instruction *instruction, struct event *fault)
 {
@@ -333,7 +341,8 @@ static enum soft_result lkgs(struct vcpu *vcpu, struct soft_cpu *cpu,
 		selector = (uint16_t)vcpu_gpr(vcpu, instruction->operand.base);
 	} else {
 		result = soft_read_operand(cpu, operand_address(vcpu, cpu, instruction), &selector,
-					   sizeof(selector), fault);
+					   sizeof(selector), is_on_stack(&instruction->operand),
+					   fault);
 		if (result != SOFT_DONE)
 			return result;
 	}
@@ -385,49 +394,6 @@ static void perform(struct vcpu *vcpu, struct soft_cpu *cpu,
 		store(cpu);
 }
 
-/* Apart: the frequent #UD, that of UD2, needs less of the stack. */
-static __attribute__((noinline)) bool perform_lkgs(struct vcpu *vcpu)
-{
-	struct soft_instruction instruction;
-	struct soft_cpu cpu;
-	struct event fault;
-
-	vcpu->soft.walks.ram = vcpu->vm->ram;
-	load(vcpu, &cpu);
-	instruction = fetch(&cpu);
-	if (instruction.opcode != SOFT_LKGS)
-		return false;
-	switch (lkgs(vcpu, &cpu, &instruction, &fault)) {
-	case SOFT_DONE:
-		store(&cpu);
-		break;
-	case SOFT_FAULT:
-		event_queue(vcpu, fault);
-		break;
-	default:
-		no_memory(vcpu, &cpu);
-	}
-	/* While FRED is off, changes of EFER are not seen. */
-	guest_forget_walks(&vcpu->soft.walks);
-	return true;
-}
-
-bool soft_fred_performs_lkgs(struct vcpu *vcpu)
-{
-	const uint64_t rip = vmcs_read(VMCS_GUEST_RIP);
-	const struct guest_paging paging = { .walks = &vcpu->soft.walks,
-					     .cr3 = vmcs_read(VMCS_GUEST_CR3) };
-	const volatile uint8_t *code;
-
-	if (ACCESS_RIGHTS_DPL(vmcs_read(VMCS_GUEST_SS_ACCESS_RIGHTS)) != 0)
-		return false;
-	/* LKGS begins with a prefix. */
-	code = guest_walk_again(&paging, rip, GUEST_REFETCH);
-	if (code && *code == CODE_ESCAPE)
-		return false;
-	return perform_lkgs(vcpu);
-}
-
 static bool is_syscall(const struct vcpu *vcpu, const struct soft_cpu *cpu,
 		       const struct soft_instruction *instruction, uint8_t vector)
 {
@@ -460,53 +426,6 @@ static __attribute__((noinline)) void reinterpret(struct vcpu *vcpu, struct soft
 	deliver(vcpu, cpu, event);
 }
 
-/* The two returns, when there is nothing about them: false, and the state is as before. */
-static inline bool return_quickly(struct soft_cpu *cpu, uint32_t code)
-{
-	struct event fault;
-
-	if (cpu->cpl != 0)
-		return false;
-	if (code == CODE_ERETS)
-		return soft_erets(cpu, &fault) == SOFT_DONE;
-	if (code != CODE_ERETU)
-		return false;
-	cpu->star = rdmsr(MSR_IA32_STAR);
-	return soft_eretu(cpu, &fault) == SOFT_DONE;
-}
-
-static __attribute__((noinline)) void undefined_otherwise(struct vcpu *vcpu, struct soft_cpu *cpu,
-							  uint32_t code)
-{
-	struct event event;
-
-	if ((uint16_t)code != CODE_SYSCALL || !vcpu->soft.syscall_enabled) {
-		event = event_exception(VECTOR_UD);
-		reinterpret(vcpu, cpu, &event);
-		return;
-	}
-	event = (struct event){ .type = EVENT_OTHER,
-				.vector = FRED_VECTOR_SYSCALL,
-				.instruction_length = SYSCALL_LENGTH };
-	cpu->rflags &= ~RFLAGS_RF;
-	deliver(vcpu, cpu, &event);
-}
-
-void soft_fred_undefined(struct vcpu *vcpu)
-{
-	struct soft_cpu cpu;
-	uint32_t code;
-
-	if (vcpu->soft.stepping)
-		soft_fred_stepped(vcpu);
-	load(vcpu, &cpu);
-	code = peek(&cpu);
-	if (return_quickly(&cpu, code))
-		store(&cpu);
-	else
-		undefined_otherwise(vcpu, &cpu, code);
-}
-
 /* The IDT is empty: a #GP while something was being delivered was INT n. */
 static bool was_int_n(struct event *event)
 {
@@ -521,7 +440,7 @@ static bool was_int_n(struct event *event)
 	return true;
 }
 
-void soft_fred_exception(struct vcpu *vcpu, struct event *event)
+static __attribute__((noinline)) void exception_with_care(struct vcpu *vcpu, struct event *event)
 {
 	struct soft_cpu cpu;
 
@@ -540,6 +459,224 @@ void soft_fred_exception(struct vcpu *vcpu, struct event *event)
 		return;
 	}
 	deliver(vcpu, &cpu, event);
+}
+
+/*
+ * The frequent events, quickly. They go by the same rules, in a soft_cpu whose address nobody is
+ * given, so that it stays in registers; the memory has to be where a kept walk says. Whatever is
+ * seldom makes these functions return false, and nothing has changed then.
+ */
+
+/* All but the selectors and STAR. */
+static inline __attribute__((always_inline)) bool load_quickly(struct vcpu *vcpu,
+							       struct soft_cpu *cpu)
+{
+	uint64_t interruptibility;
+
+	cpu->cs.rights = vmcs_read32(VMCS_GUEST_CS_ACCESS_RIGHTS);
+	interruptibility = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
+	if (vcpu->soft.stepping || (cpu->cs.rights & TYPE_CONFORMING) ||
+	    (interruptibility & ~(uint64_t)INTERRUPTIBILITY_NMI))
+		return false;
+	/* That of code which does not conform is the CPL. */
+	cpu->cpl = ACCESS_RIGHTS_DPL(cpu->cs.rights);
+	cpu->rip = vmcs_read(VMCS_GUEST_RIP);
+	cpu->rsp = vmcs_read(VMCS_GUEST_RSP);
+	cpu->rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+	cpu->sti_blocking = false;
+	cpu->nmi_blocking = interruptibility & INTERRUPTIBILITY_NMI;
+	cpu->fred = &vcpu->soft.state;
+	cpu->paging.walks = &vcpu->soft.walks;
+	cpu->paging.cr3 = vmcs_read(VMCS_GUEST_CR3);
+	cpu->swap_gs = false;
+	cpu->segments_changed = false;
+	cpu->single_step_pending = false;
+	return true;
+}
+
+static inline void load_selectors(struct soft_cpu *cpu)
+{
+	cpu->cs.selector = (uint16_t)vmcs_read(VMCS_GUEST_CS_SELECTOR);
+	cpu->ss.selector = (uint16_t)vmcs_read(VMCS_GUEST_SS_SELECTOR);
+}
+
+/*
+ * Exits that are no debug exceptions and come without blocking by MOV SS leave no trap in the VMCS
+ * (SDM 3C, 28.3.4): see store_from().
+ */
+static inline __attribute__((always_inline)) bool deliver_quickly(struct soft_cpu *cpu,
+								  const struct event *event)
+{
+	const struct soft_push push = soft_plan_push(cpu, event);
+	void *const memory = guest_walk_again(&cpu->paging, push.last, GUEST_WRITE);
+	const uint64_t before = interruptibility_of(cpu);
+
+	if (!memory)
+		return false;
+	load_selectors(cpu);
+	if (cpu->cpl != 0)
+		cpu->star = rdmsr(MSR_IA32_STAR);
+	soft_push(cpu, event, &push, memory);
+	store_from(cpu, before);
+	return true;
+}
+
+static inline __attribute__((always_inline)) bool erets_quickly(struct soft_cpu *cpu)
+{
+	const uint64_t before = interruptibility_of(cpu);
+	struct fred_frame frame;
+
+	if (!soft_pop_again(cpu, &frame))
+		return false;
+	load_selectors(cpu);
+	if (!soft_return_to_ring0(cpu, &frame))
+		return false;
+	store_from(cpu, before);
+	return true;
+}
+
+static inline __attribute__((always_inline)) bool eretu_quickly(struct soft_cpu *cpu)
+{
+	const uint64_t before = interruptibility_of(cpu);
+	struct fred_frame frame;
+
+	if (soft_stack_level(cpu) != 0 || !soft_pop_again(cpu, &frame) ||
+	    !soft_is_user_frame(&frame))
+		return false;
+	cpu->star = rdmsr(MSR_IA32_STAR);
+	if (!soft_has_star_segments(cpu, &frame) || !soft_return_to_star(cpu, &frame))
+		return false;
+	store_from(cpu, before);
+	return true;
+}
+
+/* The frequent instructions, as their first four bytes in memory. */
+#define CODE_ESCAPE    0x0fU
+#define CODE_SYSCALL   0x050fU
+#define CODE_ERETS     0xca010ff2U
+#define CODE_ERETU     0xca010ff3U
+#define SYSCALL_LENGTH 2
+
+/* Those bytes; 0 when that is not quick. */
+static inline __attribute__((always_inline)) uint32_t peek(const struct soft_cpu *cpu)
+{
+	const volatile uint32_t *code;
+
+	if (!(cpu->cs.rights & ACCESS_RIGHTS_L) ||
+	    (cpu->rip & PAGE_MASK) > PAGE_SIZE - sizeof(*code))
+		return 0;
+	code = guest_walk_again(&cpu->paging, cpu->rip, GUEST_REFETCH);
+	return code ? *code : 0;
+}
+
+static inline __attribute__((always_inline)) bool undefined_quickly(struct vcpu *vcpu)
+{
+	const struct event syscall = { .type = EVENT_OTHER,
+				       .vector = FRED_VECTOR_SYSCALL,
+				       .instruction_length = SYSCALL_LENGTH };
+	struct soft_cpu cpu;
+	uint32_t code;
+
+	if (!load_quickly(vcpu, &cpu))
+		return false;
+	code = peek(&cpu);
+	if (code == CODE_ERETS)
+		return cpu.cpl == 0 && erets_quickly(&cpu);
+	if (code == CODE_ERETU)
+		return cpu.cpl == 0 && eretu_quickly(&cpu);
+	if ((uint16_t)code != CODE_SYSCALL || !vcpu->soft.syscall_enabled)
+		return false;
+	/* RF is that of the fault which brought us here: the instruction has none. */
+	cpu.rflags &= ~RFLAGS_RF;
+	return deliver_quickly(&cpu, &syscall);
+}
+
+void soft_fred_undefined(struct vcpu *vcpu)
+{
+	struct event undefined;
+
+	if (__builtin_expect(undefined_quickly(vcpu), 1))
+		return;
+	undefined = event_exception(VECTOR_UD);
+	exception_with_care(vcpu, &undefined);
+}
+
+/* The exceptions that may be something else, or have more to them. */
+#define CAREFUL_EXCEPTIONS (1U << VECTOR_DB | 1U << VECTOR_UD | 1U << VECTOR_GP)
+
+static inline __attribute__((always_inline)) bool exception_quickly(struct vcpu *vcpu,
+								    const struct event *event)
+{
+	struct soft_cpu cpu;
+
+	if ((CAREFUL_EXCEPTIONS >> event->vector & 1) || !load_quickly(vcpu, &cpu))
+		return false;
+	/* As it must be in any case. */
+	exception_begins(event);
+	return deliver_quickly(&cpu, event);
+}
+
+void soft_fred_exception(struct vcpu *vcpu, struct event *event)
+{
+	if (__builtin_expect(!exception_quickly(vcpu, event), 0))
+		exception_with_care(vcpu, event);
+}
+
+bool soft_fred_interrupt(struct vcpu *vcpu, uint8_t vector)
+{
+	const struct event event = { .type = EVENT_EXTERNAL_INTERRUPT, .vector = vector };
+	struct soft_cpu cpu;
+
+	/* Nothing else waits, and nothing holds it back: see event_prepare_entry(). */
+	if ((vcpu->work | vcpu->cr8) != 0 || soft_fred_trap_pending() ||
+	    !load_quickly(vcpu, &cpu) || !(cpu.rflags & RFLAGS_IF) ||
+	    !deliver_quickly(&cpu, &event))
+		return false;
+	vmcs_write(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
+	return true;
+}
+
+/* Apart: the frequent #UD, that of UD2, needs less of the stack. */
+static __attribute__((noinline)) bool perform_lkgs(struct vcpu *vcpu)
+{
+	struct soft_instruction instruction;
+	struct soft_cpu cpu;
+	struct event fault;
+
+	vcpu->soft.walks.ram = vcpu->vm->ram;
+	load(vcpu, &cpu);
+	instruction = fetch(&cpu);
+	if (instruction.opcode != SOFT_LKGS)
+		return false;
+	switch (lkgs(vcpu, &cpu, &instruction, &fault)) {
+	case SOFT_DONE:
+		store(&cpu);
+		break;
+	case SOFT_FAULT:
+		event_queue(vcpu, fault);
+		break;
+	default:
+		no_memory(vcpu, &cpu);
+	}
+	/* While FRED is off, changes of EFER are not seen. */
+	guest_forget_walks(&vcpu->soft.walks);
+	return true;
+}
+
+bool soft_fred_performs_lkgs(struct vcpu *vcpu)
+{
+	struct guest_paging paging;
+	const volatile uint8_t *code;
+
+	if (ACCESS_RIGHTS_DPL(vmcs_read(VMCS_GUEST_SS_ACCESS_RIGHTS)) != 0)
+		return false;
+	paging.walks = &vcpu->soft.walks;
+	paging.cr3 = vmcs_read(VMCS_GUEST_CR3);
+	/* LKGS begins with a prefix. */
+	code = guest_walk_again(&paging, vmcs_read(VMCS_GUEST_RIP), GUEST_REFETCH);
+	if (code && *code == CODE_ESCAPE)
+		return false;
+	return perform_lkgs(vcpu);
 }
 
 bool soft_fred_rdmsr(const struct vcpu *vcpu, uint32_t msr, uint64_t *value)

@@ -46,6 +46,12 @@ void soft_fred_exception(struct vcpu *vcpu, struct event *event);
 void soft_fred_undefined(struct vcpu *vcpu);
 
 /*
+ * Deliver an external interrupt that exited just now while FRED is on. False: it is to wait in the
+ * queue.
+ */
+bool soft_fred_interrupt(struct vcpu *vcpu, uint8_t vector);
+
+/*
  * #UD of a guest that has CR4.FRED = 0: LKGS on a processor that does not know it? Then it is done,
  * or its fault is queued.
  */

@@ -1083,12 +1083,16 @@ TEST(operands)
 
 	*(uint8_t *)slot(STACK_PAGE(2) - 1) = 0x34;
 	*(uint8_t *)slot(STACK_PAGE(2)) = 0x12;
-	assert_int_equal(soft_read_operand(&cpu, STACK_PAGE(2) - 1, &value, 2, &fault), SOFT_DONE);
+	assert_int_equal(soft_read_operand(&cpu, STACK_PAGE(2) - 1, &value, 2, false, &fault),
+			 SOFT_DONE);
 	assert_int_equal(value, 0x1234);
 	remember();
-	expect_fault_of("hole", soft_read_operand(&cpu, LOW_END, &value, 2, &fault), 13, 0, 0);
-	expect_fault_of("half", soft_read_operand(&cpu, NO_PAGE - 1, &value, 2, &fault), 14, 0,
-			NO_PAGE);
+	expect_fault_of("hole", soft_read_operand(&cpu, LOW_END, &value, 2, false, &fault), 13, 0,
+			0);
+	expect_fault_of("hole, by SS", soft_read_operand(&cpu, LOW_END, &value, 2, true, &fault),
+			12, 0, 0);
+	expect_fault_of("half", soft_read_operand(&cpu, NO_PAGE - 1, &value, 2, false, &fault), 14,
+			0, NO_PAGE);
 }
 
 /* ---- There and back again ---- */
