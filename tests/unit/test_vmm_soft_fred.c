@@ -600,6 +600,226 @@ TEST(sti_blocking_with_single_steps)
 	assert_int_equal(FIELD(GUEST_INTERRUPTIBILITY), 0);
 }
 
+/* ---- The quick way ---- */
+
+#define INT3_EVENT                                                                             \
+	{                                                                                      \
+		.type = EVENT_SOFTWARE_EXCEPTION, .vector = VECTOR_BP, .instruction_length = 1 \
+	}
+#define UNDEFINED                                                     \
+	{                                                             \
+		.type = EVENT_HARDWARE_EXCEPTION, .vector = VECTOR_UD \
+	}
+#define SYSCALL            \
+	{                  \
+		0x0f, 0x05 \
+	}
+#define ERETS                          \
+	{                              \
+		0xf2, 0x0f, 0x01, 0xca \
+	}
+#define ERETU                          \
+	{                              \
+		0xf3, 0x0f, 0x01, 0xca \
+	}
+
+static const struct quick_case {
+	const char *name;
+	bool user;
+	uint64_t blocking, rflags;
+	struct event event;
+	uint8_t code[4];
+	uint64_t cs, new_rflags, ss; /* of a frame; no CS: there is none */
+} quick_cases[] = {
+	{ .name = "INT3 of ring 0", .rflags = 0x202, .event = INT3_EVENT },
+	{ .name = "INT3 of ring 3", .user = true, .rflags = 0x202, .event = INT3_EVENT },
+	{ .name = "#NM",
+	  .rflags = 0x202,
+	  .event = { .type = EVENT_HARDWARE_EXCEPTION,
+		     .vector = VECTOR_NM,
+		     .event_data = 1 << 18 } },
+	{ .name = "#PF of ring 3",
+	  .user = true,
+	  .rflags = 0x202,
+	  .event = { .type = EVENT_HARDWARE_EXCEPTION,
+		     .vector = VECTOR_PF,
+		     .has_error_code = true,
+		     .error_code = 6,
+		     .event_data = 8 } },
+	{ .name = "#PF, level 3, nested",
+	  .rflags = 2,
+	  .event = { .type = EVENT_HARDWARE_EXCEPTION,
+		     .vector = VECTOR_PF,
+		     .has_error_code = true,
+		     .nested = true,
+		     .event_data = 8 } },
+	{ .name = "INT3, NMIs blocked",
+	  .user = true,
+	  .blocking = INTERRUPTIBILITY_NMI,
+	  .rflags = 0x302,
+	  .event = INT3_EVENT },
+	{ .name = "SYSCALL", .user = true, .rflags = 0x302, .event = UNDEFINED, .code = SYSCALL },
+	{ .name = "SYSCALL of ring 0", .rflags = 0x202, .event = UNDEFINED, .code = SYSCALL },
+	{ .name = "ERETS",
+	  .rflags = 0x202,
+	  .event = UNDEFINED,
+	  .code = ERETS,
+	  .cs = 0x10010,
+	  .new_rflags = 0x246,
+	  .ss = 0x50018 },
+	{ .name = "ERETS, NMIs blocked",
+	  .blocking = INTERRUPTIBILITY_NMI,
+	  .rflags = 0x202,
+	  .event = UNDEFINED,
+	  .code = ERETS,
+	  .cs = 0x10,
+	  .new_rflags = 2,
+	  .ss = 0x18 },
+	{ .name = "ERETS unblocks NMIs",
+	  .blocking = INTERRUPTIBILITY_NMI,
+	  .rflags = 2,
+	  .event = UNDEFINED,
+	  .code = ERETS,
+	  .cs = 0x10,
+	  .new_rflags = 2,
+	  .ss = 0x40018 },
+	{ .name = "ERETU",
+	  .rflags = 2,
+	  .event = UNDEFINED,
+	  .code = ERETU,
+	  .cs = USER_CS,
+	  .new_rflags = 0x202,
+	  .ss = USER_SS },
+	{ .name = "ERETU to 32 bits",
+	  .rflags = 2,
+	  .event = UNDEFINED,
+	  .code = ERETU,
+	  .cs = USER_CS32,
+	  .new_rflags = 0x202,
+	  .ss = USER_SS },
+	{ .name = "ERETU unblocks NMIs",
+	  .blocking = INTERRUPTIBILITY_NMI,
+	  .rflags = 2,
+	  .event = UNDEFINED,
+	  .code = ERETU,
+	  .cs = USER_CS,
+	  .new_rflags = 0x302,
+	  .ss = 0x40000 | USER_SS },
+};
+
+static void arrange(const struct quick_case *c)
+{
+	vcpu.soft.state.config = ENTRY_POINT | (c->cs == 0x10010 ? 2 : 0);
+	vcpu.soft.state.stklvls = FRED_STKLVL(VECTOR_PF, 3);
+	model_set_msr(MSR_IA32_KERNEL_GS_BASE, KERNEL_GS_BASE);
+	model_set_msr(MSR_IA32_XFD_ERR, 0);
+	model.cr2 = 0;
+	model_set(VMCS_GUEST_GS_BASE, GS_BASE);
+	if (c->user)
+		in_ring3();
+	else
+		in_ring0();
+	model_set(VMCS_GUEST_RFLAGS, c->rflags);
+	model_set(VMCS_GUEST_INTERRUPTIBILITY, c->blocking);
+	model_set(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
+	for (unsigned int level = 0; level < FRED_LEVELS; level++)
+		memset(slot(LEVEL_TOP(level) - 64), 0xcc, 64);
+	memset(slot(CURRENT_STACK + 0x800 - 64), 0xcc, 64);
+	if (c->cs != 0)
+		put_frame(PAGE(5), c->cs & 3 ? USER_RIP : RIP + 0x100, c->cs, c->new_rflags, c->ss);
+}
+
+/* What came of it. */
+struct outcome {
+	uint64_t fields[MODEL_FIELDS];
+	uint64_t kernel_gs_base, xfd_err, cr2;
+	struct fred_state state;
+	uint8_t stacks[5 * PAGE_SIZE];
+};
+
+static void look(struct outcome *outcome)
+{
+	memset(outcome, 0, sizeof(*outcome));
+	memcpy(outcome->fields, model.fields, sizeof(model.fields));
+	outcome->kernel_gs_base = model_msr(MSR_IA32_KERNEL_GS_BASE);
+	outcome->xfd_err = model_msr(MSR_IA32_XFD_ERR);
+	outcome->cr2 = model.cr2;
+	outcome->state = vcpu.soft.state;
+	memcpy(outcome->stacks, slot(PAGE(1)), sizeof(outcome->stacks));
+}
+
+/* Only where all that it needs is known; and then it does what the careful way does. */
+TEST(the_quick_way_is_the_careful_way)
+{
+	static struct outcome careful, quick;
+
+	for (size_t i = 0; i < sizeof(quick_cases) / sizeof(quick_cases[0]); i++) {
+		const struct quick_case *const c = &quick_cases[i];
+
+		set_up_on(NULL);
+		arrange(c);
+		set_code(c->code, sizeof(c->code));
+		raise(c->event);
+		/* Once more: the first time set accessed bits, and no walk was kept. */
+		guest_forget_walks(&vcpu.soft.walks);
+		arrange(c);
+		raise(c->event);
+		look(&careful);
+		arrange(c);
+		/* The careful way writes this field. */
+		model.absent[VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS] = true;
+		raise(c->event);
+		look(&quick);
+		if (memcmp(&careful, &quick, sizeof(careful)) != 0)
+			fail_msg("%s", c->name);
+	}
+}
+
+static void expect_interrupt_refused(const char *why)
+{
+	static uint64_t before[MODEL_FIELDS];
+
+	memcpy(before, model.fields, sizeof(before));
+	if (soft_fred_interrupt(&vcpu, 0x41))
+		fail_msg("%s", why);
+	assert_memory_equal(model.fields, before, sizeof(before));
+	assert_int_equal(vcpu.soft.state.config, ENTRY_POINT);
+}
+
+TEST(interrupts_at_once)
+{
+	const struct event interrupt = { .type = EVENT_EXTERNAL_INTERRUPT, .vector = 0x41 };
+
+	expect_interrupt_refused("no walk is known");
+	for (unsigned int i = 0; i < 2; i++) {
+		in_ring0();
+		model_set(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED | RFLAGS_IF);
+		soft_fred_deliver(&vcpu, &interrupt);
+	}
+	in_ring0();
+	expect_interrupt_refused("IF is 0");
+	model_set(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED | RFLAGS_IF);
+	model_set(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_STI);
+	expect_interrupt_refused("in the shadow of STI");
+	model_set(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	model_set(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS);
+	expect_interrupt_refused("a trap comes first");
+	model_set(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
+	vcpu_set_work(&vcpu, WORK_NMI);
+	expect_interrupt_refused("an NMI comes first");
+	vcpu_clear_work(&vcpu, WORK_NMI);
+	vcpu.cr8 = 1;
+	expect_interrupt_refused("CR8 is to be asked");
+	vcpu.cr8 = 0;
+	vcpu.soft.stepping = true;
+	expect_interrupt_refused("while stepping");
+	vcpu.soft.stepping = false;
+	model_set(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_HLT);
+	assert_true(soft_fred_interrupt(&vcpu, 0x42));
+	expect_delivered(false, CURRENT_STACK + 0x800, RIP, 0x0200004200000018);
+	assert_int_equal(FIELD(GUEST_ACTIVITY_STATE), ACTIVITY_ACTIVE);
+}
+
 #define GDT_ENTRY 0x40
 #define TLS	  0x12cff3345678ffffULL
 #define TLS_BASE  0x12345678ULL
@@ -651,6 +871,31 @@ TEST(lkgs_operands)
 	RAISE_AT(UD, BYTES(0xf2, 0x0f, 0x00, 0x30));
 	expect_delivered(false, CURRENT_STACK + 0x800, RIP, 0x0203000e00000018);
 	assert_int_equal(model.cr2, NO_PAGE);
+}
+
+/* An address that is not canonical: by SS it is another fault. RAX is the index. */
+TEST(lkgs_of_the_stack)
+{
+	static const struct {
+		uint8_t code[9];
+		uint64_t frame_ss;
+	} cases[] = {
+		{ { 0xf2, 0x0f, 0x00, 0x74, 0x05, 0 }, 0x0203000c00000018 },	   /* rbp + rax */
+		{ { 0xf2, 0x0f, 0x00, 0x34, 0x04 }, 0x0203000c00000018 },	   /* rsp + rax */
+		{ { 0xf2, 0x0f, 0x00, 0x30 }, 0x0203000d00000018 },		   /* rax */
+		{ { 0xf2, 0x41, 0x0f, 0x00, 0x74, 0x05, 0 }, 0x0203000d00000018 }, /* r13 + rax */
+		{ { 0xf2, 0x0f, 0x00, 0x34, 0x05, 0, 0, 0, 0 }, 0x0203000d00000018 }, /* rax + 0 */
+		{ { 0xf2, 0x64, 0x0f, 0x00, 0x74, 0x05, 0 }, 0x0203000d00000018 },    /* fs: */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		set_up_on(NULL);
+		vcpu.regs.rax = 1ULL << 47;
+		set_code(cases[i].code, sizeof(cases[i].code));
+		raise(UD);
+		expect_delivered(false, CURRENT_STACK + 0x800, RIP, cases[i].frame_ss);
+		assert_int_equal(slot(FIELD(GUEST_RSP))[0], 0);
+	}
 }
 
 TEST(lkgs_from_the_ldt)
@@ -785,8 +1030,11 @@ int main(void)
 		RUN_ON(returns_that_fault),
 		RUN_ON(a_trap_comes_before_interrupts),
 		RUN_ON(sti_blocking_with_single_steps),
+		RUN_ON(the_quick_way_is_the_careful_way),
+		RUN_ON(interrupts_at_once),
 		RUN_ON(lkgs),
 		RUN_ON(lkgs_operands),
+		RUN_ON(lkgs_of_the_stack),
 		RUN_ON(lkgs_from_the_ldt),
 		RUN_ON(lkgs_with_fred_off),
 		RUN_ON(msrs_of_fred),
