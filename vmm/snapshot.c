@@ -320,6 +320,7 @@ static void destroy(struct vcpu *vcpu)
 	vcpu->msr_bitmap = kept.msr_bitmap;
 	vcpu->guest_cr4_allowed = kept.guest_cr4_allowed;
 	vcpu->fred_area = kept.fred_area;
+	vcpu->interrupts = kept.interrupts;
 	vcpu->trace = kept.trace;
 	memcpy(vcpu->exits_by_reason, kept.exits_by_reason, sizeof(kept.exits_by_reason));
 }

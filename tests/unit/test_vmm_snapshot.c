@@ -210,6 +210,7 @@ static int set_up(void **state __attribute__((unused)))
 	vcpu.vmcs = (uintptr_t)vmcs_region;
 	vcpu.guest_cr4_allowed = CR4_PAE | CR4_FRED;
 	vcpu.exits_by_reason[EXIT_REASON_CPUID] = 77;
+	vcpu.interrupts = (struct interrupt_counts){ .taken = 5, .delivered = 3, .merged = 1 };
 	entry_rule = NULL;
 	nmi_while_destroyed = false;
 	fill_fields();
@@ -284,6 +285,8 @@ static void assert_all_is_there(void)
 	assert_int_equal(before.vcpu.timer_vector, after.vcpu.timer_vector);
 	assert_int_equal(before.vcpu.steps_left, after.vcpu.steps_left);
 	assert_int_equal(vcpu.exits_by_reason[EXIT_REASON_CPUID], 77);
+	assert_memory_equal(&before.vcpu.interrupts, &after.vcpu.interrupts,
+			    sizeof(vcpu.interrupts));
 	assert_ptr_equal(vcpu.vm, &vm);
 }
 
