@@ -16,6 +16,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(ROOT / "tests/bench"))
 
 import boot  # noqa: E402 (after the path is set)
 import emulator  # noqa: E402

@@ -3,6 +3,8 @@
 import re
 
 import emulator
+import exits
+import fred
 import pytest
 from conftest import LINUX_CHECKS, LINUX_TEST, linux_check
 
@@ -95,6 +97,21 @@ class TestFredByDefault:
 
     def test_powers_off(self, log):
         log.ends("ok")
+
+
+class TestSoftFredCost:
+    """What make bench tells of FRED's events by software, against its aims."""
+
+    @pytest.fixture(scope="class")
+    def found(self, manfred):
+        log = manfred({"guest": "selftest", "fred": "soft", **fred.SCENARIO}, timeout=fred.TIMEOUT)
+        log.ends("ok")
+        return exits.measured(log.result.log, fred.NAMES, log.folder)
+
+    @pytest.mark.parametrize("delivery, back", fred.EVENTS)
+    def test_event(self, found, delivery, back):
+        assert 0 < found[delivery][0] <= fred.DELIVERY
+        assert 0 < found[back][0] <= fred.RETURN
 
 
 class TestSoftFredSuite:
