@@ -48,7 +48,8 @@ static long console_write(const struct vcpu *vcpu)
 	text = guest_memory(vcpu->vm, vcpu->regs.rbx, vcpu->regs.rcx);
 	if (!text)
 		return HYPERCALL_INVALID;
-	log_raw(text, vcpu->regs.rcx);
+	if (vcpu->vm->config->console == GUEST_CONSOLE_LOG)
+		log_raw(text, vcpu->regs.rcx);
 	return HYPERCALL_OK;
 }
 

@@ -33,6 +33,9 @@
 
 static struct vm vm;
 static struct vcpu vcpu;
+static struct guest_config config;
+static char guest_text[] = "text";
+static char logged[sizeof(guest_text)];
 static bool can_snapshot;
 static uint64_t rsp0_of_the_other;
 
@@ -45,9 +48,10 @@ bool guest_read_linear(const struct vm *of __attribute__((unused)),
 	return false;
 }
 
-void log_raw(const char *text __attribute__((unused)), size_t length __attribute__((unused)))
+void log_raw(const char *text, size_t length)
 {
-	abort();
+	assert_true(length < sizeof(logged));
+	memcpy(logged, text, length);
 }
 
 void apic_send_self(uint8_t vector __attribute__((unused)))
@@ -55,11 +59,10 @@ void apic_send_self(uint8_t vector __attribute__((unused)))
 	abort();
 }
 
-void *guest_memory(const struct vm *of __attribute__((unused)),
-		   uint64_t guest_physical __attribute__((unused)),
-		   uint64_t size __attribute__((unused)))
+void *guest_memory(const struct vm *of __attribute__((unused)), uint64_t guest_physical,
+		   uint64_t size)
 {
-	return NULL;
+	return guest_physical == 0x1000 && size < sizeof(guest_text) ? guest_text : NULL;
 }
 
 bool ept_unmap_page(struct vm *of __attribute__((unused)),
@@ -135,6 +138,9 @@ static int set_up(void **state __attribute__((unused)))
 	model_reset();
 	memset(&vcpu, 0, sizeof(vcpu));
 	memset(&vm, 0, sizeof(vm));
+	memset(&config, 0, sizeof(config));
+	memset(logged, 0, sizeof(logged));
+	vm.config = &config;
 	vcpu.vm = &vm;
 	can_snapshot = true;
 	return 0;
@@ -305,6 +311,24 @@ TEST(switch_is_measured)
 	assert_int_equal(call(HYPERCALL_SWITCH, 2, 0, 0, 0), HYPERCALL_INVALID);
 }
 
+/* ---- The console ---- */
+
+TEST(text_goes_to_the_log)
+{
+	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x1000, 4, 0, 0), HYPERCALL_OK);
+	assert_string_equal(logged, "text");
+	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x2000, 4, 0, 0), HYPERCALL_INVALID);
+	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x1000, 0x1001, 0, 0), HYPERCALL_INVALID);
+}
+
+TEST(text_of_a_silent_guest)
+{
+	config.console = GUEST_CONSOLE_NONE;
+	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x1000, 4, 0, 0), HYPERCALL_OK);
+	assert_string_equal(logged, "");
+	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x2000, 4, 0, 0), HYPERCALL_INVALID);
+}
+
 /* ---- VMCALL itself ---- */
 
 TEST(only_from_ring_0)
@@ -342,6 +366,8 @@ int main(void)
 		RUN(snapshot_is_armed),
 		RUN(intercept_returns_the_old_bitmap),
 		RUN(switch_is_measured),
+		RUN(text_goes_to_the_log),
+		RUN(text_of_a_silent_guest),
 		RUN(only_from_ring_0),
 		RUN(numbers_that_are_none),
 	};
