@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Boots Manfred in the emulator, the serial log live on standard output.
+r"""Boots Manfred in the emulator, the serial log live on standard output.
 
 Variables, given to make (`make run GUEST=selftest`), override manfred.cfg:
 
@@ -8,6 +8,8 @@ Variables, given to make (`make run GUEST=selftest`), override manfred.cfg:
   MEMORY=size of the guest (256M) FRED=auto|native|soft|off  LOG=error|info|debug|trace
   TESTS=pattern (selftest)        DEBUG=deliberate damage    AT_END=poweroff|reboot|halt
   ERRATA=identifiers of deviations that the selftest expects: FR-4,FR-7
+  CONFIG=file, a whole manfred.cfg, instead of all above: the files that it names are
+    taken from its folder; \vmlinuz and \initrd.img, if not there, are Debian's and ours
   CPUS=processors                 MACHINE_MEMORY=MiB         TIMEOUT=seconds
   BOCHS=program BXSHARE=folder    another Bochs              MODEL=its processor model
 
@@ -17,6 +19,7 @@ is up.
 """
 import os
 import pathlib
+import re
 import signal
 import sys
 
@@ -28,6 +31,13 @@ FOLDER = emulator.BUILD / "run"
 GUESTS = ("linux", "selftest", "multiboot")
 # Variables that are keys of manfred.cfg by another case.
 PLAIN_KEYS = ("CMDLINE", "MEMORY", "CPUS", "FRED", "LOG", "TESTS", "ERRATA", "DEBUG", "AT_END")
+# What stands for the keys of manfred.cfg; CPUS is also how many the machine has.
+CONFIG_VARIABLES = ("GUEST", "KERNEL", "INITRD", "MODULES",
+                    *(name for name in PLAIN_KEYS if name != "CPUS"))
+# `kernel = \vmlinuz`, in any section of a manfred.cfg.
+FILE_LINE = re.compile(r"^[ \t]*(?:kernel|initrd|module)[ \t]*=[ \t]*(.*?)[ \t]*(?:[ \t]#.*)?$",
+                       re.MULTILINE)
+PLATFORM_FILES = {"vmlinuz": boot.KERNEL, "initrd.img": boot.INITRD}
 # `make run-fredcheck`: the selftest on the machine itself, by fredcheck.efi.
 BARE = "bare"
 
@@ -53,7 +63,25 @@ def guest_file(name, path):
     return path
 
 
+def make_image_of(image, path):
+    """`path` is a manfred.cfg; what it names lies beside it."""
+    given = [name for name in CONFIG_VARIABLES if variable(name)]
+    if given:
+        raise UsageError(f"CONFIG is a whole manfred.cfg; with it, set there: {', '.join(given)}")
+    text = pathlib.Path(guest_file("CONFIG", path)).read_text(encoding="utf-8")
+    files = {}
+    for named in FILE_LINE.findall(text):
+        name = named.replace("\\", "/").lstrip("/")
+        beside = pathlib.Path(path).parent / name
+        source = beside if beside.is_file() else PLATFORM_FILES.get(name, beside)
+        files[name] = guest_file("CONFIG: the file", str(source))
+    boot.manfred_image(image, text, files, data_partition=True)
+
+
 def make_image(image):
+    if variable("CONFIG"):
+        make_image_of(image, variable("CONFIG"))
+        return
     guest = variable("GUEST", "linux")
     plain = {name.lower(): variable(name) for name in PLAIN_KEYS if variable(name)}
     if guest == BARE:

@@ -8,6 +8,7 @@ import sys
 import boot
 import emulator
 import pytest
+import run
 
 
 def run_tool(**variables):
@@ -56,12 +57,42 @@ class TestRunUsage:
             ({"KERNEL": "/nowhere/vmlinuz"}, "no such file"),
             ({"GUEST": "multiboot"}, "needs KERNEL"),
             ({"GUEST": "selftest", "TIMEOUT": "soon"}, "a number above 0"),
+            ({"CONFIG": "/nowhere/manfred.cfg"}, "no such file"),
+            ({"CONFIG": "manfred.cfg", "FRED": "soft", "CPUS": "2"}, "set there: FRED\n"),
         ),
     )
     def test_wrong_variable(self, variables, line):
         status, said = run_tool(**variables)
         assert status == 2
         assert line in said
+
+
+class TestConfigFile:
+    def test_brings_the_files_that_it_names(self, tmp_path, monkeypatch):
+        text = (
+            "log = debug\n[guest main]\nkernel = \\vmlinuz # Debian's\n\tinitrd=\\boot/own.img\n"
+            "# kernel = \\not-this\n[guest side]\ncmdline = kernel = \\nor-this\nmodule = a b\n"
+        )
+        (tmp_path / "boot").mkdir()
+        for name in ("boot/own.img", "a b"):
+            (tmp_path / name).write_text("something")
+        path = tmp_path / "test.cfg"
+        path.write_text(text)
+        images = []
+        monkeypatch.setattr(boot, "manfred_image", lambda *image, **_: images.append(image))
+        run.make_image_of("image", str(path))
+        files = {
+            "vmlinuz": str(boot.KERNEL),
+            "boot/own.img": str(tmp_path / "boot/own.img"),
+            "a b": str(tmp_path / "a b"),
+        }
+        assert images == [("image", text, files)]
+
+    def test_misses_one(self, tmp_path):
+        path = tmp_path / "test.cfg"
+        path.write_text("kernel = \\absent\n")
+        with pytest.raises(run.UsageError, match="absent: no such file"):
+            run.make_image_of("image", str(path))
 
 
 class TestImages:
