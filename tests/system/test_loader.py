@@ -32,6 +32,25 @@ BAD_INPUT = {
         r"^manfred: initrd = \\absent: not found",
         "missing-file",
     ),
+    "unknown-section": ("log = info\n[linux]\n", {}, r"^manfred\.cfg:2: .*\[guest NAME\]", "config"),
+    "key-of-all-in-section": (
+        "[guest a]\nlog = info\n",
+        {},
+        r'^manfred\.cfg:2: "log" is no key of a guest; allowed are guest, kernel',
+        "config",
+    ),
+    "two-owners-of-the-devices": (
+        "kernel = \\k\n\n[guest a]\nguest = linux\n[guest b]\nguest = multiboot\n",
+        {},
+        r"^manfred\.cfg:5: guest b: .*passthrough.*one guest.*guest a has it",
+        "config",
+    ),
+    "missing-kernel-of-a-section": (
+        "[guest a]\n[guest b]\nguest = linux\nkernel = \\absent\n",
+        {},
+        r"^manfred: guest b: kernel = \\absent: not found",
+        "missing-file",
+    ),
     "empty-kernel": ("guest = linux\nkernel = \\k\n", {"k": b""}, r"^manfred: kernel", "bad-file"),
 }
 
@@ -80,6 +99,26 @@ class TestOptions:
         log = shell("guest=selftest log=info")
         log.find(r"^manfred: loader: guest = selftest")
         log.ends("failed", "no-vmx")
+
+    def test_of_sections(self, loader):
+        config = "fred = soft\n\n[guest a]\n\n[guest b-2]\nguest = linux\nkernel = \\absent\n"
+        options = 'b-2.kernel="\\a kernel" b-2.initrd=\\i a.memory=8M'
+        files = {
+            "startup.nsh": f"fs0:\\manfred.efi {options}\r\n".encode(),
+            "a kernel": b"one",
+            "i": b"two",
+        }
+        log = loader(config, files, name="manfred.efi")
+        log.find(r"^manfred: loader: guest a: guest = selftest")
+        log.find(r"^manfred: loader: guest b-2: guest = linux")
+        log.find(r"^manfred: loader: guest b-2: kernel \\a kernel 0 KiB at 0x")
+        log.find(r"^manfred: loader: guest b-2: initrd \\i 0 KiB at 0x")
+        log.ends("failed", "no-vmx")
+
+    def test_of_no_section(self, shell):
+        log = shell("guest=selftest b.fred=off")
+        log.find(r"^manfred: options: no section \[guest b\] in the file")
+        log.ends("failed", "config")
 
     def test_bad_option(self, shell):
         log = shell("guest=selftest fred=maybe")
