@@ -61,7 +61,7 @@ struct vcpu *guest_linux_create(struct vm *vm)
 	error = linux_plan_make(&plan, &vm->memmap, &image, &files->kernel, &files->initrd,
 				strlen(vm->config->cmdline));
 	if (error)
-		panic("no-memory", "guest linux: %s", error);
+		panic("no-memory", "guest %s: %s", vm->name, error);
 	put_files(vm, &image);
 	if (!linux_boot_params_fill(guest_memory(vm, plan.params, PAGE_SIZE), &plan, file, &image,
 				    &vm->memmap, rsdp, &boot->framebuffer))
@@ -74,8 +74,8 @@ struct vcpu *guest_linux_create(struct vm *vm)
 				.gdt = plan.cmdline + GDT_OFFSET };
 	vcpu_set_mode64(vcpu, &mode);
 	vcpu->regs.rsi = plan.params;
-	log_info("guest linux: kernel at 0x%llx, initrd at 0x%llx (%llu KiB), %llu MiB of RAM",
-		 (unsigned long long)plan.kernel, (unsigned long long)plan.initrd,
+	log_info("guest %s: kernel at 0x%llx, initrd at 0x%llx (%llu KiB), %llu MiB of RAM",
+		 vm->name, (unsigned long long)plan.kernel, (unsigned long long)plan.initrd,
 		 (unsigned long long)(plan.initrd_size >> 10),
 		 (unsigned long long)(memmap_ram_size(&vm->memmap) >> 20));
 	return vcpu;

@@ -96,7 +96,7 @@ struct vcpu *guest_multiboot_create(struct vm *vm)
 	vcpu_set_mode32(entry);
 	vcpu->regs.rax = MULTIBOOT_BOOT_MAGIC;
 	vcpu->regs.rbx = info;
-	log_info("guest multiboot: entry 0x%x, information at 0x%llx, %u modules", entry,
+	log_info("guest %s: entry 0x%x, information at 0x%llx, %u modules", vm->name, entry,
 		 (unsigned long long)info, vm->config->module_count);
 	return vcpu;
 }

@@ -82,7 +82,7 @@ struct vcpu *guest_selftest_create(struct vm *vm)
 		      vm->fred == FRED_BACKEND_SOFT ? "," SOFT_FRED_DEVIATIONS : "");
 	vcpu_set_mode64(vcpu, &mode);
 	vcpu->regs.rdi = INFO_ADDRESS;
-	log_info("guest selftest: %llu MiB at 0x%llx, no devices",
+	log_info("guest %s: %llu MiB at 0x%llx, no devices", vm->name,
 		 (unsigned long long)(vm->memory.size >> 20),
 		 (unsigned long long)vm->memory.host_base);
 	return vcpu;
