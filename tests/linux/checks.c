@@ -5,7 +5,8 @@
  * "linux: skip NAME (why)", and a count at the end. Each runs in a process of
  * its own. Static, since it runs from an initramfs without libraries.
  *
- *   checks all    every check
+ *   checks all    every check that one processor is enough for
+ *   checks smp N  those of several processors, of which there have to be N
  *   checks tsc    the time-stamp counter: when did init begin?
  *   checks drain  wait until the console has sent all (before a power-off)
  */
@@ -32,6 +33,7 @@
 #include <x86intrin.h>
 
 #include "tests/linux/check.h"
+#include "tests/linux/smp.h"
 
 #define DISK		"/dev/sda2"
 #define DISK_BYTES	(2U << 20)
@@ -52,10 +54,11 @@
 /* A check that takes longer hangs; in a soak the guest's seconds may be short. */
 #define CHECK_SECONDS 5
 #define SOAK_LIMIT    500
+#define SMP_LIMIT     30
 
 static const char *self; /* this program's path */
 
-/* How the check that runs has gone; in memory that its process shares with run_all(). */
+/* How the check that runs has gone; in memory that its process shares with run_lists(). */
 static struct outcome {
 	bool ok;
 	bool skipped;
@@ -71,6 +74,16 @@ bool check_failed(bool skipped, const char *format, ...)
 	va_end(arguments);
 	outcome->skipped = skipped;
 	return false;
+}
+
+void keep_own_reason(void)
+{
+	outcome = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
+const char *check_reason(void)
+{
+	return outcome->why;
 }
 
 const char *file_line(const char *file, const char *key)
@@ -328,6 +341,7 @@ static const struct check_list machine_list = CHECK_LIST(machine_checks);
 static const struct check_list *const lists[] = {
 	&machine_list, &event_checks, &step_checks, &compat_checks, &proof_checks,
 };
+static const struct check_list *const smp_lists[] = { &smp_checks, &ipi_checks };
 
 /* Runs the check in a child; a child that dies or takes longer has failed. */
 static void run_check(const struct check *check, time_t seconds)
@@ -359,21 +373,22 @@ static void run_check(const struct check *check, time_t seconds)
 		outcome->ok = FAIL("killed by signal %d", WTERMSIG(status));
 }
 
-static int run_all(void)
+/* All checks of `size` lists, none of which takes longer than `limit` seconds. */
+static int run_lists(const struct check_list *const *which, size_t size, time_t limit)
 {
 	unsigned int count = 0;
 	unsigned int failed = 0;
 	unsigned int skipped = 0;
 
-	outcome = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	keep_own_reason();
 	printf("linux: note memory %ld kB\n", atol(file_line("/proc/meminfo", "MemTotal:")));
 	printf("linux: note fred %d\n", uses_fred());
 	fflush(stdout);
-	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-		for (size_t j = 0; j < lists[i]->count; j++, count++) {
-			const struct check *check = &lists[i]->checks[j];
+	for (size_t i = 0; i < size; i++) {
+		for (size_t j = 0; j < which[i]->count; j++, count++) {
+			const struct check *check = &which[i]->checks[j];
 
-			run_check(check, CHECK_SECONDS);
+			run_check(check, limit);
 			if (outcome->ok)
 				printf("linux: ok %s\n", check->name);
 			else
@@ -409,7 +424,7 @@ static int soak(int seconds)
 {
 	unsigned int count = 0;
 
-	outcome = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	keep_own_reason();
 	while (atoi(file_line("/proc/uptime", "")) < seconds)
 		for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 			for (size_t j = 0; j < lists[i]->count; j++) {
@@ -435,7 +450,13 @@ int main(int argc, char **argv)
 
 	self = argv[0];
 	if (strcmp(command, "all") == 0)
-		return run_all();
+		return run_lists(lists, sizeof(lists) / sizeof(lists[0]), CHECK_SECONDS);
+	if (strcmp(command, "smp") == 0 && argc == 3) {
+		processors = (unsigned int)atoi(argv[2]);
+		if (processors < 2 || processors > PROCESSORS_MAX)
+			return 2;
+		return run_lists(smp_lists, sizeof(smp_lists) / sizeof(smp_lists[0]), SMP_LIMIT);
+	}
 	if (strcmp(command, "soak") == 0 && argc == 3)
 		return soak(atoi(argv[2]));
 	if (strcmp(command, "exit") == 0 && argc == 3)
@@ -446,6 +467,6 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(command, "drain") == 0)
 		return tcdrain(STDOUT_FILENO) == 0 ? 0 : 1;
-	fputs("usage: checks all|soak SECONDS|tsc|drain\n", stderr);
+	fputs("usage: checks all|smp PROCESSORS|soak SECONDS|tsc|drain\n", stderr);
 	return 2;
 }

@@ -95,11 +95,15 @@ static bool check_entry(void)
 	return true;
 }
 
-static bool read_msr(uint32_t msr, uint64_t *value)
+bool read_msr(unsigned int processor, uint32_t msr, uint64_t *value)
 {
-	const int device = open("/dev/cpu/0/msr", O_RDONLY);
-	const bool done = pread(device, value, sizeof(*value), msr) == sizeof(*value);
+	char name[32];
+	bool done;
+	int device;
 
+	snprintf(name, sizeof(name), "/dev/cpu/%u/msr", processor);
+	device = open(name, O_RDONLY);
+	done = pread(device, value, sizeof(*value), msr) == sizeof(*value);
 	close(device);
 	return done;
 }
@@ -111,9 +115,10 @@ static bool check_msrs(void)
 	uint64_t config;
 	uint64_t levels;
 
-	if (!read_msr(MSR_IA32_APIC_BASE, &apic_base))
+	if (!read_msr(0, MSR_IA32_APIC_BASE, &apic_base))
 		return SKIP("no /dev/cpu/0/msr");
-	if (!read_msr(MSR_IA32_FRED_CONFIG, &config) || !read_msr(MSR_IA32_FRED_STKLVLS, &levels))
+	if (!read_msr(0, MSR_IA32_FRED_CONFIG, &config) ||
+	    !read_msr(0, MSR_IA32_FRED_STKLVLS, &levels))
 		return uses_fred() ? FAIL("no FRED MSRs") : SKIP("no FRED MSRs");
 	printf("linux: note IA32_FRED_CONFIG %#lx, IA32_FRED_STKLVLS %#lx\n", config, levels);
 	if (!uses_fred())
@@ -130,10 +135,10 @@ static bool check_no_msr(void)
 {
 	uint64_t value;
 
-	if (!read_msr(MSR_IA32_APIC_BASE, &value))
+	if (!read_msr(0, MSR_IA32_APIC_BASE, &value))
 		return SKIP("no /dev/cpu/0/msr");
 	errno = 0;
-	return (!read_msr(NO_MSR, &value) && errno == EIO) ||
+	return (!read_msr(0, NO_MSR, &value) && errno == EIO) ||
 	       FAIL("expected error %d, got %d", EIO, errno);
 }
 
@@ -152,7 +157,7 @@ static volatile uint32_t *map_apic(void)
 	void *apic;
 	int memory;
 
-	if (!read_msr(MSR_IA32_APIC_BASE, &base)) {
+	if (!read_msr(0, MSR_IA32_APIC_BASE, &base)) {
 		SKIP("no /dev/cpu/0/msr");
 		return NULL;
 	}
