@@ -27,8 +27,8 @@
  * and tables, for each guest its EPT and bitmaps, for each vcpu its stack, VMCS and trace.
  */
 #define VMM_SIZE_FIXED	   (15 * 0x100000ULL)
-#define VMM_SIZE_PROCESSOR (40 * 0x400ULL)
+#define VMM_SIZE_PROCESSOR (96 * 0x400ULL)
 #define VMM_SIZE_GUEST	   (128 * 0x400ULL)
-#define VMM_SIZE_VCPU	   (60 * 0x400ULL)
+#define VMM_SIZE_VCPU	   (72 * 0x400ULL)
 
 #endif

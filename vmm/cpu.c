@@ -11,6 +11,9 @@
 #include "vmm/x86.h"
 
 #define IST_STACK_PAGES 2
+#define CPU_MEMORY	(PAGE_SIZE * (1 + (IST_COUNT - 1) * (IST_STACK_PAGES + 1)))
+/* With the VMXON region. */
+_Static_assert(CPU_MEMORY + PAGE_SIZE <= VMM_SIZE_PROCESSOR, "the loader counts on less");
 
 #define GDT_TSS_TYPE 0x89ULL /* present, available 64-bit TSS */
 
@@ -82,5 +85,5 @@ void cpu_init(uint32_t id)
 
 size_t cpu_memory_size(void)
 {
-	return PAGE_SIZE * (1 + (IST_COUNT - 1) * (IST_STACK_PAGES + 1));
+	return CPU_MEMORY;
 }

@@ -26,6 +26,9 @@
 
 #define STACK_PAGES 4
 #define VCPU_PAGES  ((sizeof(struct vcpu) + PAGE_SIZE - 1) / PAGE_SIZE)
+#define VCPU_MEMORY ((1 + STACK_PAGES + VCPU_PAGES) * PAGE_SIZE)
+/* With the VMCS, the MSR bitmap and FRED's MSR areas. */
+_Static_assert(VCPU_MEMORY + 3 * PAGE_SIZE <= VMM_SIZE_VCPU, "the loader counts on less");
 
 #define SEGMENT_LIMIT_4G   0xffffffffU
 #define TSS_LIMIT	   0x67U
@@ -277,7 +280,7 @@ struct vcpu *vcpu_create(struct vm *vm)
 
 size_t vcpu_memory_size(void)
 {
-	return (1 + STACK_PAGES + VCPU_PAGES) * PAGE_SIZE;
+	return VCPU_MEMORY;
 }
 
 void vcpu_set_mode64(const struct vcpu *vcpu, const struct mode64 *mode)
