@@ -105,8 +105,19 @@ static __attribute__((noinline)) void handle_exception(struct vcpu *vcpu, uint32
 	event_complete_interrupted(vcpu);
 	block_nmis_again(vcpu, info);
 	event = exit_event(info);
-	if (event.vector != VECTOR_UD || vcpu->vm->fred != FRED_BACKEND_SOFT ||
-	    !soft_fred_performs_lkgs(vcpu))
+	event_queue(vcpu, event);
+}
+
+static void handle_undefined_opcode(struct vcpu *vcpu)
+{
+	const struct event event = { .type = EVENT_HARDWARE_EXCEPTION, .vector = VECTOR_UD };
+
+	if (vcpu->soft.on) {
+		soft_fred_undefined(vcpu);
+		return;
+	}
+	event_complete_interrupted(vcpu);
+	if (vcpu->vm->fred != FRED_BACKEND_SOFT || !soft_fred_performs_lkgs(vcpu))
 		event_queue(vcpu, event);
 }
 
@@ -114,8 +125,8 @@ static void handle_exception_nmi(struct vcpu *vcpu)
 {
 	const uint32_t info = vmcs_read32(VMCS_EXIT_INTERRUPTION_INFO);
 
-	if (vcpu->soft.on && info == UNDEFINED_OPCODE)
-		soft_fred_undefined(vcpu);
+	if (info == UNDEFINED_OPCODE)
+		handle_undefined_opcode(vcpu);
 	else if (INTERRUPTION_TYPE(info) == EVENT_NMI)
 		event_queue_nmi(vcpu);
 	else if (vcpu->soft.on)

@@ -267,7 +267,8 @@ static enum soft_result perform(struct soft_cpu *cpu, struct soft_segment *gs, s
 	case LKGS:
 		return soft_lkgs(cpu, input.selector, gs, fault);
 	default:
-		return soft_read_operand(cpu, input.linear, &operand, sizeof(operand), fault);
+		return soft_read_operand(cpu, input.linear, &operand, sizeof(operand),
+					 input.selector & 1, fault);
 	}
 }
 
