@@ -111,6 +111,7 @@ static bool describe_framebuffer(const EFI_GRAPHICS_OUTPUT_PROTOCOL_MODE *mode,
 		framebuffer->red_mask = info->PixelInformation.RedMask;
 		framebuffer->green_mask = info->PixelInformation.GreenMask;
 		framebuffer->blue_mask = info->PixelInformation.BlueMask;
+		framebuffer->reserved_mask = info->PixelInformation.ReservedMask;
 		break;
 	default: /* drawing by firmware calls only */
 		return false;

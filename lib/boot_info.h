@@ -35,7 +35,7 @@ struct framebuffer {
 	uint32_t stride; /* pixels in a line */
 	uint32_t format; /* enum framebuffer_format */
 	uint32_t red_mask, green_mask, blue_mask;
-	uint32_t reserved;
+	uint32_t reserved_mask; /* bits of a pixel that mean nothing */
 };
 
 struct boot_info {

@@ -9,31 +9,76 @@
 #define COLUMNS_MIN 20
 #define ROWS_MIN    5
 
+/* What no scale may take: the size of a terminal, for which text is made. */
+#define COLUMNS_WANTED 80
+#define ROWS_WANTED    25
+
 /* No screen has more pixels in a line, or lines. */
 #define DIMENSION_MAX 8192U
+#define SCALE_MAX     (DIMENSION_MAX / (CONSOLE_COLUMNS_MAX * GLYPH_WIDTH) + 1)
 
-/*
- * UEFI 2.10, 12.9.2: the highest mask bit decides how large a pixel of
- * PixelBitMask is. Up to 16 bits are surely no 32-bit pixel; packed 24-bit
- * pixels are found by the framebuffer's size.
- */
-#define MASKS_OF_SMALL_PIXELS 0xffffU
+#define PIXEL_SIZE_MAX 4U
+#define COMPONENT_MAX  0xffU /* of an RGB colour */
 
-/* White in the framebuffer's format; 0 when it has none that we can draw. */
-static uint32_t white(const struct framebuffer *framebuffer)
+/* Framebuffers take the widest writes best. The place of a glyph's line may be any. */
+typedef uint64_t __attribute__((aligned(1), may_alias)) wide;
+_Static_assert(GLYPH_WIDTH % sizeof(wide) == 0, "a glyph's line is made of wide writes");
+
+/* Red, green, blue: bright enough on black, and apart for most who see colours differently. */
+static const uint8_t palette[CONSOLE_COLOURS][3] = {
+	[CONSOLE_BLACK] = { 0x00, 0x00, 0x00 },	 [CONSOLE_WHITE] = { 0xff, 0xff, 0xff },
+	[CONSOLE_GREY] = { 0xa0, 0xa0, 0xa0 },	 [CONSOLE_GREEN] = { 0x40, 0xe0, 0x60 },
+	[CONSOLE_YELLOW] = { 0xff, 0xd8, 0x30 }, [CONSOLE_RED] = { 0xff, 0x60, 0x50 },
+};
+
+/* Where a pixel has its red, green, blue, and what means nothing. */
+struct masks {
+	uint32_t colours[3], reserved;
+};
+
+/* UEFI 2.10, 12.9.2. False when there is nothing that can be drawn on. */
+static bool find_masks(const struct framebuffer *framebuffer, struct masks *masks)
 {
-	const uint32_t masks =
-		framebuffer->red_mask | framebuffer->green_mask | framebuffer->blue_mask;
+	static const struct masks rgbx = { { 0xff, 0xff00, 0xff0000 }, 0xff000000 };
+	static const struct masks bgrx = { { 0xff0000, 0xff00, 0xff }, 0xff000000 };
 
 	switch (framebuffer->format) {
 	case FRAMEBUFFER_RGBX:
+		*masks = rgbx;
+		return true;
 	case FRAMEBUFFER_BGRX:
-		return 0xffffff;
+		*masks = bgrx;
+		return true;
 	case FRAMEBUFFER_MASKS:
-		return masks > MASKS_OF_SMALL_PIXELS ? masks : 0;
+		*masks = (struct masks){ { framebuffer->red_mask, framebuffer->green_mask,
+					   framebuffer->blue_mask },
+					 framebuffer->reserved_mask };
+		return masks->colours[0] != 0 && masks->colours[1] != 0 && masks->colours[2] != 0;
 	default:
-		return 0;
+		return false;
 	}
+}
+
+/* Bytes: the highest bit of all masks decides. */
+static uint32_t pixel_size(const struct masks *masks)
+{
+	uint32_t all = masks->reserved;
+	uint32_t bytes = 0;
+
+	for (size_t i = 0; i < 3; i++)
+		all |= masks->colours[i];
+	for (; all != 0; all >>= 8)
+		bytes++;
+	return bytes;
+}
+
+/* A colour's component, stretched to the width of its mask. */
+static uint32_t component(uint8_t value, uint32_t mask)
+{
+	const unsigned int shift = (unsigned int)__builtin_ctz(mask);
+	const uint64_t most = mask >> shift;
+
+	return (uint32_t)(value * most / COMPONENT_MAX) << shift & mask;
 }
 
 static uint32_t at_most(uint32_t value, uint32_t limit)
@@ -41,24 +86,39 @@ static uint32_t at_most(uint32_t value, uint32_t limit)
 	return value < limit ? value : limit;
 }
 
-bool console_layout(struct console *console, const struct framebuffer *framebuffer)
+static uint32_t choose_scale(const struct console *console)
 {
 	const uint32_t columns_of_scale = CONSOLE_COLUMNS_MAX * GLYPH_WIDTH;
+	uint32_t scale = (console->width + columns_of_scale - 1) / columns_of_scale;
+
+	while (scale > 1 && (console->width / (GLYPH_WIDTH * scale) < COLUMNS_WANTED ||
+			     console->height / (GLYPH_HEIGHT * scale) < ROWS_WANTED))
+		scale--;
+	return scale;
+}
+
+bool console_layout(struct console *console, const struct framebuffer *framebuffer)
+{
+	struct masks masks;
 
 	memset(console, 0, sizeof(*console));
-	console->ink = white(framebuffer);
-	if (console->ink == 0 || framebuffer->base == 0 || framebuffer->width == 0 ||
+	if (!find_masks(framebuffer, &masks) || framebuffer->base == 0 || framebuffer->width == 0 ||
 	    framebuffer->stride < framebuffer->width || framebuffer->stride > DIMENSION_MAX ||
 	    framebuffer->height > DIMENSION_MAX)
 		return false;
 	console->width = framebuffer->width;
 	console->height = framebuffer->height;
-	console->stride = framebuffer->stride;
+	console->pixel_size = pixel_size(&masks);
+	console->stride = framebuffer->stride * console->pixel_size;
 	if (console_size(console) > framebuffer->size ||
 	    framebuffer->base + framebuffer->size < framebuffer->base)
 		return false;
-	console->scale = (console->width + columns_of_scale - 1) / columns_of_scale;
-	console->columns = console->width / (GLYPH_WIDTH * console->scale);
+	for (size_t c = 0; c < CONSOLE_COLOURS; c++)
+		for (size_t i = 0; i < 3; i++)
+			console->colours[c] |= component(palette[c][i], masks.colours[i]);
+	console->scale = choose_scale(console);
+	console->columns =
+		at_most(console->width / (GLYPH_WIDTH * console->scale), CONSOLE_COLUMNS_MAX);
 	console->rows =
 		at_most(console->height / (GLYPH_HEIGHT * console->scale), CONSOLE_ROWS_MAX);
 	return console->columns >= COLUMNS_MIN && console->rows >= ROWS_MIN;
@@ -66,54 +126,82 @@ bool console_layout(struct console *console, const struct framebuffer *framebuff
 
 uint64_t console_size(const struct console *console)
 {
-	return (uint64_t)console->stride * console->height * sizeof(*console->pixels);
+	return (uint64_t)console->stride * console->height;
 }
 
-void console_begin(struct console *console, volatile uint32_t *pixels)
+void console_begin(struct console *console, volatile void *pixels)
 {
 	console->pixels = pixels;
 	console->row = 0;
 	console->column = 0;
-	memset(console->text, ' ', sizeof(console->text));
-	for (uint32_t y = 0; y < console->height; y++)
-		for (uint32_t x = 0; x < console->width; x++)
-			pixels[(size_t)y * console->stride + x] = 0;
+	console_paint(console, 0, 0, console->width, console->height, CONSOLE_BLACK);
+	for (uint32_t row = 0; row < CONSOLE_ROWS_MAX; row++)
+		for (uint32_t column = 0; column < CONSOLE_COLUMNS_MAX; column++)
+			console->cells[row][column] = (struct console_cell){ ' ', CONSOLE_WHITE };
 }
 
-/* A line of a glyph as a line of the screen. */
-static void draw_line(const struct console *console, volatile uint32_t *pixel, uint8_t bits)
+static volatile uint8_t *pixel_at(const struct console *console, uint32_t x, uint32_t y)
 {
+	return console->pixels + (size_t)y * console->stride + (size_t)x * console->pixel_size;
+}
+
+/* Write a pixel into ordinary memory; returns where the next one goes. */
+static uint8_t *store_pixel(const struct console *console, uint8_t *to, uint32_t pixel)
+{
+	for (uint32_t i = 0; i < console->pixel_size; i++, pixel >>= 8)
+		*to++ = (uint8_t)pixel;
+	return to;
+}
+
+/* A line of a glyph as lines of the screen. */
+static void draw_line(const struct console *console, volatile uint8_t *to, uint8_t bits,
+		      uint32_t ink)
+{
+	uint8_t line[GLYPH_WIDTH * SCALE_MAX * PIXEL_SIZE_MAX];
+	uint8_t *end = line;
+
 	for (uint32_t mask = 1U << (GLYPH_WIDTH - 1); mask != 0; mask >>= 1)
 		for (uint32_t i = 0; i < console->scale; i++)
-			*pixel++ = bits & mask ? console->ink : 0;
+			end = store_pixel(console, end,
+					  bits & mask ? ink : console->colours[CONSOLE_BLACK]);
+	for (uint32_t i = 0; i < console->scale; i++, to += console->stride)
+		for (const uint8_t *from = line; from < end; from += sizeof(wide))
+			*(volatile wide *)(to + (from - line)) = *(const wide *)from;
 }
 
 /* Make the character be at this place; what is there already costs nothing. */
-static void put(struct console *console, uint32_t row, uint32_t column, char character)
+static void put(struct console *console, uint32_t row, uint32_t column, struct console_cell cell)
 {
-	const uint8_t *const glyph = console_font[character - GLYPH_FIRST];
-	volatile uint32_t *line = console->pixels +
-				  (size_t)row * GLYPH_HEIGHT * console->scale * console->stride +
-				  (size_t)column * GLYPH_WIDTH * console->scale;
+	struct console_cell *const shown = &console->cells[row][column];
+	const uint32_t height = GLYPH_HEIGHT * console->scale;
+	volatile uint8_t *to =
+		pixel_at(console, column * GLYPH_WIDTH * console->scale, row * height);
+	const uint8_t *glyph;
 
-	if (console->text[row][column] == character)
+	if (cell.character == '\0') /* painted places scroll as blanks */
+		cell.character = ' ';
+	if (cell.character < GLYPH_FIRST || cell.character > GLYPH_LAST)
+		cell.character = '?';
+	if (shown->character == cell.character &&
+	    (shown->colour == cell.colour || cell.character == ' '))
 		return;
-	console->text[row][column] = character;
-	for (uint32_t y = 0; y < GLYPH_HEIGHT; y++)
-		for (uint32_t i = 0; i < console->scale; i++, line += console->stride)
-			draw_line(console, line, glyph[y]);
+	*shown = cell;
+	glyph = console_font[cell.character - GLYPH_FIRST];
+	for (uint32_t y = 0; y < GLYPH_HEIGHT; y++, to += (size_t)console->stride * console->scale)
+		draw_line(console, to, glyph[y], console->colours[cell.colour]);
 }
 
 /* Half a screen at once: a line costs the same on average however high the screen is. */
 static void scroll(struct console *console)
 {
+	static const struct console_cell blank = { ' ', CONSOLE_WHITE };
 	const uint32_t distance = console->rows / 2;
 
 	for (uint32_t row = 0; row < console->rows; row++)
 		for (uint32_t column = 0; column < console->columns; column++)
 			put(console, row, column,
-			    row + distance < console->rows ? console->text[row + distance][column]
-							   : ' ');
+			    row + distance < console->rows ? console->cells[row + distance][column]
+							   : blank);
 	console->row -= distance;
 }
 
@@ -125,9 +213,8 @@ static void put_next(struct console *console, char character)
 	}
 	if (console->row == console->rows)
 		scroll(console);
-	if (character < GLYPH_FIRST || character > GLYPH_LAST)
-		character = '?';
-	put(console, console->row, console->column++, character);
+	put(console, console->row, console->column++,
+	    (struct console_cell){ character, CONSOLE_WHITE });
 }
 
 void console_write(struct console *console, const char *text, size_t length)
@@ -150,5 +237,54 @@ void console_write(struct console *console, const char *text, size_t length)
 		default:
 			put_next(console, *text);
 		}
+	}
+}
+
+void console_put(struct console *console, uint32_t row, uint32_t column, uint32_t width,
+		 const char *text, enum console_colour colour)
+{
+	if (row >= console->rows)
+		return;
+	for (; *text != '\0' && width > 0 && column < console->columns; width--)
+		put(console, row, column++, (struct console_cell){ *text++, (uint8_t)colour });
+}
+
+/* The cells that a rectangle touches show no character any more. */
+static void forget_cells(struct console *console, uint32_t left, uint32_t top, uint32_t right,
+			 uint32_t bottom)
+{
+	const uint32_t width = GLYPH_WIDTH * console->scale;
+	const uint32_t height = GLYPH_HEIGHT * console->scale;
+
+	for (uint32_t row = top / height; row < console->rows && row * height < bottom; row++)
+		for (uint32_t column = left / width;
+		     column < console->columns && column * width < right; column++)
+			console->cells[row][column].character = '\0';
+}
+
+void console_paint(struct console *console, uint32_t x, uint32_t y, uint32_t width, uint32_t height,
+		   enum console_colour colour)
+{
+	const uint32_t left = at_most(x, console->width);
+	const uint32_t top = at_most(y, console->height);
+	const uint32_t right = left + at_most(width, console->width - left);
+	const uint32_t bottom = top + at_most(height, console->height - top);
+	uint8_t eight[8 * PIXEL_SIZE_MAX]; /* pixels: whole wide writes in each format */
+	uint8_t *end = eight;
+
+	forget_cells(console, left, top, right, bottom);
+	for (unsigned int i = 0; i < 8; i++)
+		end = store_pixel(console, end, console->colours[colour]);
+	for (uint32_t line = top; line < bottom; line++) {
+		volatile uint8_t *to = pixel_at(console, left, line);
+		uint32_t count = right - left;
+
+		for (; count >= 8; count -= 8)
+			for (const uint8_t *from = eight; from < end; from += sizeof(wide)) {
+				*(volatile wide *)to = *(const wide *)from;
+				to += sizeof(wide);
+			}
+		for (uint32_t i = 0; i < count * console->pixel_size; i++)
+			*to++ = eight[i];
 	}
 }

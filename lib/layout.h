@@ -4,7 +4,8 @@
  * tables, the VMM keeps them.
  *
  *   DIRECT_MAP_BASE  all RAM but the VMM's own, at base + physical; RW, no execute
- *   MMIO_BASE        device memory, at base + physical, mapped on demand; RW, uncached
+ *   MMIO_BASE        device memory, at base + physical, mapped on demand; RW, uncached;
+ *                    the framebuffer write-combining
  *   VMM_BASE         the VMM's region, physically contiguous: first the image, each
  *                    segment with its own rights, then the page pool; RW, no execute.
  *                    Guard pages are the holes between.

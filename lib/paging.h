@@ -33,8 +33,12 @@ enum page_rights {
 	PAGE_EXECUTE = 2,
 };
 
-/* PAT entries 0 to 3 as they are after reset (SDM 3A, 12.12): WB, WT, UC-, UC. */
-enum page_cache { CACHE_WRITE_BACK = 0, CACHE_UNCACHED = 3 };
+/* Numbers of PAT entries (SDM 3A, 12.12). Those but write-combining are as after reset. */
+enum page_cache { CACHE_WRITE_BACK = 0, CACHE_WRITE_COMBINING = 1, CACHE_UNCACHED = 3 };
+
+/* IA32_PAT after reset: WB, WT, UC-, UC, twice; and as the VMM has it, with WC in entry 1. */
+#define PAT_RESET 0x0007040600070406ULL
+#define PAT_VMM	  0x0007040600070106ULL
 
 /* A zeroed page, physical address; 0 when the pool is empty. */
 uint64_t page_pool_take(struct page_pool *pool);

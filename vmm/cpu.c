@@ -3,6 +3,7 @@
 #include "vmm/cpu.h"
 
 #include "lib/layout.h"
+#include "lib/paging.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
 #include "vmm/fred.h"
@@ -63,6 +64,8 @@ static void set_control_registers(void)
 	write_cr4(cr4);
 	write_cr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG);
 	wrmsr(MSR_IA32_EFER, EFER_LME | EFER_LMA | EFER_NXE);
+	/* No page of the VMM's is mapped by the entry that changes: nothing has to be flushed. */
+	wrmsr(MSR_IA32_PAT, PAT_VMM);
 }
 
 void cpu_init(uint32_t id)

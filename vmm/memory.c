@@ -98,6 +98,21 @@ volatile void *mmio_map(uint64_t address, uint64_t size)
 	return (volatile void *)(MMIO_BASE + address);
 }
 
+volatile void *framebuffer_map(uint64_t address, uint64_t size)
+{
+	const uint64_t first = address & ~PAGE_MASK;
+	const uint64_t end = (address + size + PAGE_MASK) & ~PAGE_MASK;
+	bool mapped;
+
+	if (end > VMM_BASE - MMIO_BASE)
+		return NULL;
+	spin_lock(&lock);
+	mapped = paging_map(&space, MMIO_BASE + first, first, end - first, PAGE_WRITE,
+			    CACHE_WRITE_COMBINING);
+	spin_unlock(&lock);
+	return mapped ? (volatile void *)(MMIO_BASE + address) : NULL;
+}
+
 void memory_map_start_page(uint64_t page)
 {
 	if (!paging_map(&space, page, page, PAGE_SIZE, PAGE_EXECUTE, CACHE_WRITE_BACK))

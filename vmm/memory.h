@@ -38,6 +38,9 @@ volatile void *mmio_map(uint64_t address, uint64_t size);
 void memory_map_start_page(uint64_t page);
 void memory_unmap_start_page(uint64_t page);
 
+/* The framebuffer, write-combining; NULL when the VMM's address space has no place for it. */
+volatile void *framebuffer_map(uint64_t address, uint64_t size);
+
 /* Can these bytes be read without a fault? */
 bool memory_is_mapped(const void *address, uint64_t size);
 

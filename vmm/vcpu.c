@@ -7,6 +7,7 @@
 
 #include "lib/layout.h"
 #include "lib/string.h"
+#include "lib/paging.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
 #include "vmm/cpu.h"
@@ -179,7 +180,7 @@ static void set_host_state(struct vcpu *vcpu, const uint8_t *exit_entry)
 	vmcs_write(VMCS_HOST_SYSENTER_CS, 0);
 	vmcs_write(VMCS_HOST_SYSENTER_ESP, 0);
 	vmcs_write(VMCS_HOST_SYSENTER_EIP, 0);
-	vmcs_write(VMCS_HOST_PAT, rdmsr(MSR_IA32_PAT));
+	vmcs_write(VMCS_HOST_PAT, PAT_VMM);
 	vmcs_write(VMCS_HOST_EFER, rdmsr(MSR_IA32_EFER));
 	if (machine.controls.exit & EXIT_LOAD_CET) {
 		vmcs_write(VMCS_HOST_S_CET, 0);
@@ -213,7 +214,7 @@ static void set_guest_state(struct vcpu *vcpu)
 	cr_set_cr4(vcpu, 0);
 	vmcs_write(VMCS_GUEST_CR3, 0);
 	vmcs_write(VMCS_GUEST_EFER, 0);
-	vmcs_write(VMCS_GUEST_PAT, rdmsr(MSR_IA32_PAT));
+	vmcs_write(VMCS_GUEST_PAT, PAT_RESET);
 	vmcs_write(VMCS_GUEST_DEBUGCTL, 0);
 	vmcs_write(VMCS_GUEST_DR7, DR7_RESET);
 	vmcs_write(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED);

@@ -222,6 +222,11 @@ static inline void invlpg(uint64_t address)
 	asm volatile("invlpg (%0)" : : "r"(address) : "memory");
 }
 
+static inline void store_fence(void)
+{
+	asm volatile("sfence" : : : "memory");
+}
+
 static inline void pause(void)
 {
 	asm volatile("pause");

@@ -76,12 +76,12 @@ static uint8_t read_line(uint32_t row, uint32_t column, uint32_t line)
 
 	for (uint32_t x = 0; x < GLYPH_WIDTH; x++) {
 		const uint32_t *const first =
-			pixels + (size_t)(row * GLYPH_HEIGHT + line) * scale * console.stride +
+			pixels + (size_t)(row * GLYPH_HEIGHT + line) * scale * console.stride / 4 +
 			(size_t)(column * GLYPH_WIDTH + x) * scale;
 
-		assert_true(*first == 0 || *first == console.ink);
+		assert_true(*first == 0 || *first == console.colours[CONSOLE_WHITE]);
 		for (uint32_t i = 0; i < scale * scale; i++)
-			assert_int_equal(first[i / scale * console.stride + i % scale], *first);
+			assert_int_equal(first[i / scale * console.stride / 4 + i % scale], *first);
 		bits = (uint8_t)(bits << 1 | (*first != 0));
 	}
 	return bits;
@@ -113,10 +113,10 @@ TEST(chooses_the_scale_by_the_width)
 	} screens[] = {
 		{ 160, 80, 1, 20, 5 },	     { 640, 480, 1, 80, 30 },
 		{ 1280, 800, 1, 160, 50 },   { 1281, 800, 2, 80, 25 },
-		{ 1366, 768, 2, 85, 24 },    { 1920, 1080, 2, 120, 33 },
-		{ 2560, 1440, 2, 160, 45 },  { 3840, 2160, 3, 160, 45 },
-		{ 7680, 4320, 6, 160, 45 },  { 1200, 1920, 1, 150, 120 },
-		{ 1200, 2000, 1, 150, 120 },
+		{ 1281, 799, 1, 160, 49 },   { 1366, 768, 1, 160, 48 },
+		{ 1920, 1080, 2, 120, 33 },  { 2560, 1440, 2, 160, 45 },
+		{ 3840, 2160, 3, 160, 45 },  { 7680, 4320, 6, 160, 45 },
+		{ 1200, 1920, 1, 150, 120 }, { 1200, 2000, 1, 150, 120 },
 	};
 
 	for (size_t i = 0; i < COUNT_OF(screens); i++) {
@@ -164,21 +164,112 @@ TEST(takes_white_from_the_masks)
 	struct framebuffer framebuffer = make_framebuffer(640, 480, 640);
 
 	assert_true(console_layout(&console, &framebuffer));
-	assert_int_equal(console.ink, WHITE);
+	assert_int_equal(console.colours[CONSOLE_WHITE], WHITE);
 	framebuffer.format = FRAMEBUFFER_RGBX;
 	assert_true(console_layout(&console, &framebuffer));
-	assert_int_equal(console.ink, WHITE);
+	assert_int_equal(console.colours[CONSOLE_WHITE], WHITE);
 	framebuffer.format = FRAMEBUFFER_MASKS;
 	assert_false(console_layout(&console, &framebuffer));
 	framebuffer.red_mask = 0x3ff00000;
 	framebuffer.green_mask = 0x000ffc00;
 	framebuffer.blue_mask = 0x000003ff;
 	assert_true(console_layout(&console, &framebuffer));
-	assert_int_equal(console.ink, 0x3fffffff);
-	framebuffer.red_mask = 0xf800;
-	framebuffer.green_mask = 0x07e0;
-	framebuffer.blue_mask = 0x001f;
+	assert_int_equal(console.colours[CONSOLE_WHITE], 0x3fffffff);
+	framebuffer.green_mask = 0;
 	assert_false(console_layout(&console, &framebuffer));
+}
+
+/* A screen of `pixel_size` bytes a pixel, between guards: nothing may be drawn on these. */
+static void check_format(const struct framebuffer *masks, uint32_t pixel_size, uint32_t white)
+{
+	enum { WIDTH = 163, HEIGHT = 83, STRIDE = 171, GUARD = 64 };
+	const size_t size = (size_t)STRIDE * HEIGHT * pixel_size;
+	struct framebuffer framebuffer = *masks;
+	uint8_t *const memory = malloc(size + 2 * GUARD);
+
+	assert_non_null(memory);
+	memset(memory, 0x5a, size + 2 * GUARD);
+	framebuffer.base = 0x80000000;
+	framebuffer.size = size;
+	framebuffer.width = WIDTH;
+	framebuffer.height = HEIGHT;
+	framebuffer.stride = STRIDE;
+	assert_true(console_layout(&console, &framebuffer));
+	assert_int_equal(console.pixel_size, pixel_size);
+	assert_int_equal(console_size(&console), size);
+	console_begin(&console, memory + GUARD);
+	for (unsigned int i = 0; i < 60; i++)
+		write_text("!~!~!~!~!~!~!\n");
+	console_paint(&console, 100, 50, 1000, 1000, CONSOLE_WHITE);
+	for (size_t i = 0; i < size + 2 * GUARD; i++) {
+		const size_t x = (i - GUARD) / pixel_size % STRIDE;
+
+		if (i < GUARD || i >= GUARD + size || x >= WIDTH)
+			assert_int_equal(memory[i], 0x5a);
+	}
+	for (uint32_t i = 0; i < pixel_size; i++) {
+		const size_t last =
+			GUARD + (((size_t)HEIGHT - 1) * STRIDE + WIDTH - 1) * pixel_size;
+
+		assert_int_equal(memory[last + i], white >> 8 * i & 0xff);
+		assert_int_equal(memory[last - (size_t)50 * STRIDE * pixel_size + i], 0);
+	}
+	free(memory);
+}
+
+TEST(draws_pixels_of_any_size)
+{
+	const struct framebuffer rgb565 = { .format = FRAMEBUFFER_MASKS,
+					    .red_mask = 0xf800,
+					    .green_mask = 0x07e0,
+					    .blue_mask = 0x001f };
+	const struct framebuffer xrgb1555 = { .format = FRAMEBUFFER_MASKS,
+					      .red_mask = 0x7c00,
+					      .green_mask = 0x03e0,
+					      .blue_mask = 0x001f,
+					      .reserved_mask = 0x8000 };
+	const struct framebuffer rgb332 = {
+		.format = FRAMEBUFFER_MASKS, .red_mask = 0xe0, .green_mask = 0x1c, .blue_mask = 0x03
+	};
+	const struct framebuffer rgb888 = { .format = FRAMEBUFFER_MASKS,
+					    .red_mask = 0xff0000,
+					    .green_mask = 0xff00,
+					    .blue_mask = 0xff };
+	const struct framebuffer rgbx1010102 = { .format = FRAMEBUFFER_MASKS,
+						 .red_mask = 0x3ff,
+						 .green_mask = 0xffc00,
+						 .blue_mask = 0x3ff00000,
+						 .reserved_mask = 0xc0000000 };
+	const struct framebuffer bgrx = { .format = FRAMEBUFFER_BGRX };
+
+	check_format(&rgb332, 1, 0xff);
+	check_format(&rgb565, 2, 0xffff);
+	check_format(&xrgb1555, 2, 0x7fff);
+	check_format(&rgb888, 3, 0xffffff);
+	check_format(&rgbx1010102, 4, 0x3fffffff);
+	check_format(&bgrx, 4, 0xffffff);
+}
+
+TEST(colours_follow_the_masks)
+{
+	struct framebuffer framebuffer = make_framebuffer(640, 480, 640);
+	uint32_t red;
+
+	assert_true(console_layout(&console, &framebuffer));
+	red = console.colours[CONSOLE_RED];
+	assert_true((red >> 16) > (red >> 8 & 0xff) && (red >> 16) > (red & 0xff));
+	framebuffer.format = FRAMEBUFFER_RGBX;
+	assert_true(console_layout(&console, &framebuffer));
+	assert_int_equal(console.colours[CONSOLE_RED],
+			 (red & 0xff) << 16 | (red & 0xff00) | red >> 16);
+	framebuffer.format = FRAMEBUFFER_MASKS;
+	framebuffer.red_mask = 0xff000000;
+	framebuffer.green_mask = 0x3ff000;
+	framebuffer.blue_mask = 0xf;
+	assert_true(console_layout(&console, &framebuffer));
+	assert_int_equal(console.colours[CONSOLE_RED],
+			 (red >> 16) << 24 | (red >> 8 & 0xff) * 1023 / 255 << 12 |
+				 (red & 0xff) * 15 / 255);
 }
 
 TEST(clears_the_screen_and_nothing_else)
@@ -215,7 +306,7 @@ TEST(draws_at_every_scale)
 	for (uint32_t scale = 2; scale <= 4; scale++) {
 		const uint32_t width = scale * 1280;
 
-		begin(width, 80 * scale, width + 3);
+		begin(width, 400 * scale, width + 3);
 		assert_int_equal(console.scale, scale);
 		write_text("first\nsecond");
 		assert_row(0, "first");
@@ -303,6 +394,77 @@ TEST(draws_only_what_changes)
 	assert_int_equal(read_character(4, 0), ' ');
 }
 
+TEST(puts_text_at_a_place)
+{
+	begin(160, 80, 160);
+	write_text("1\n2\n3");
+	console_put(&console, 1, 5, 4, "abcdefgh", CONSOLE_RED);
+	console_put(&console, 4, 17, 10, "xyz!", CONSOLE_WHITE);
+	console_put(&console, 5, 0, 10, "nowhere", CONSOLE_WHITE);
+	console_put(&console, 0, 20, 10, "nowhere", CONSOLE_WHITE);
+	write_text(".");
+	for (uint32_t i = 0; i < 4 * GLYPH_WIDTH; i++) /* "abcd" in red */
+		for (uint32_t y = 0; y < GLYPH_HEIGHT; y++) {
+			uint32_t *const pixel =
+				&pixels[(GLYPH_HEIGHT + y) * 160 + 5 * GLYPH_WIDTH + i];
+
+			assert_true(*pixel == 0 || *pixel == console.colours[CONSOLE_RED]);
+			if (*pixel != 0)
+				*pixel = WHITE; /* for assert_row() */
+		}
+	assert_row(0, "1");
+	assert_row(1, "2    abcd");
+	assert_row(2, "3.");
+	assert_row(4, "                 xyz");
+}
+
+/* The same character in another colour is another picture. */
+TEST(redraws_for_a_colour)
+{
+	begin(160, 80, 160);
+	console_put(&console, 0, 0, 1, "a", CONSOLE_RED);
+	console_put(&console, 0, 0, 1, "a", CONSOLE_WHITE);
+	assert_row(0, "a");
+}
+
+TEST(paints_what_is_on_the_screen)
+{
+	static const struct {
+		uint32_t x, y, width, height, left, top, right, bottom;
+	} rectangles[] = {
+		{ 3, 5, 7, 11, 3, 5, 10, 16 },
+		{ 1, 0, 160, 2, 1, 0, 160, 2 },
+		{ 150, 70, 100, 100, 150, 70, 160, 80 },
+		{ 160, 80, 1, 1, 0, 0, 0, 0 },
+		{ UINT32_MAX, 1, 2, 2, 0, 0, 0, 0 },
+		{ 1, 1, UINT32_MAX, UINT32_MAX, 1, 1, 160, 80 },
+	};
+
+	for (size_t r = 0; r < COUNT_OF(rectangles); r++) {
+		begin(160, 80, 160);
+		console_paint(&console, rectangles[r].x, rectangles[r].y, rectangles[r].width,
+			      rectangles[r].height, CONSOLE_WHITE);
+		for (uint32_t i = 0; i < 160 * 80; i++) {
+			const uint32_t x = i % 160, y = i / 160;
+			const bool inside = x >= rectangles[r].left && x < rectangles[r].right &&
+					    y >= rectangles[r].top && y < rectangles[r].bottom;
+
+			assert_int_equal(pixels[i], inside ? WHITE : 0);
+		}
+	}
+}
+
+/* A blank over a painted place has to be drawn, although a blank was there before. */
+TEST(text_covers_what_was_painted)
+{
+	begin(160, 80, 160);
+	console_paint(&console, 7, 15, 2, 2, CONSOLE_WHITE);
+	console_put(&console, 0, 0, 20, "                    ", CONSOLE_WHITE);
+	console_put(&console, 1, 0, 20, "a                   ", CONSOLE_WHITE);
+	assert_row(0, "");
+	assert_row(1, "a");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -310,6 +472,8 @@ int main(void)
 		cmocka_unit_test(refuses_what_is_no_screen),
 		cmocka_unit_test(refuses_what_is_too_small),
 		cmocka_unit_test(takes_white_from_the_masks),
+		cmocka_unit_test(draws_pixels_of_any_size),
+		cmocka_unit_test(colours_follow_the_masks),
 		cmocka_unit_test_teardown(clears_the_screen_and_nothing_else, tear_down),
 		cmocka_unit_test_teardown(stays_within_the_lines, tear_down),
 		cmocka_unit_test_teardown(draws_every_character, tear_down),
@@ -320,6 +484,10 @@ int main(void)
 		cmocka_unit_test_teardown(scrolls_by_empty_lines_too, tear_down),
 		cmocka_unit_test_teardown(scrolls_when_a_line_wraps, tear_down),
 		cmocka_unit_test_teardown(draws_only_what_changes, tear_down),
+		cmocka_unit_test_teardown(puts_text_at_a_place, tear_down),
+		cmocka_unit_test_teardown(redraws_for_a_colour, tear_down),
+		cmocka_unit_test_teardown(paints_what_is_on_the_screen, tear_down),
+		cmocka_unit_test_teardown(text_covers_what_was_painted, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 
 #define ENTRY_LARGE	 (1ULL << 7)
 #define ENTRY_WRITE	 (1ULL << 1)
+#define ENTRY_PWT	 (1ULL << 3)
 #define ENTRY_CACHE	 (3ULL << 3)
 #define ENTRY_NO_EXECUTE (1ULL << 63)
 #define ENTRY_ADDRESS	 0x000ffffffffff000ULL
@@ -109,6 +110,45 @@ TEST(maps_small_pages_with_rights)
 	assert_true(maps(va + 4 * PAGE_SIZE, 0x1000, PAGE_READ));
 	assert_true(is_hole(va - 1));
 	assert_true(is_hole(0));
+}
+
+/* The leaf for this address, raw. */
+static uint64_t leaf_of(uint64_t va)
+{
+	uint64_t entry = space.pml4;
+
+	for (unsigned int shift = 39; shift >= 12; shift -= 9) {
+		entry = table(entry & ENTRY_ADDRESS)[va >> shift & 511];
+		if (shift < 39 && (entry & ENTRY_LARGE))
+			break;
+	}
+	return entry;
+}
+
+/* The number of the PAT entry is in the leaf, and the PAT has that type there. */
+TEST(maps_with_a_memory_type)
+{
+	static const struct {
+		enum page_cache cache;
+		uint64_t bits, type;
+	} types[] = {
+		{ CACHE_WRITE_BACK, 0, 6 },
+		{ CACHE_WRITE_COMBINING, ENTRY_PWT, 1 },
+		{ CACHE_UNCACHED, ENTRY_CACHE, 0 },
+	};
+
+	for (unsigned int i = 0; i < COUNT_OF(types); i++) {
+		const uint64_t va = MMIO_BASE + i * SIZE_1G;
+
+		assert_true(
+			paging_map(&space, va, 0, SIZE_2M + PAGE_SIZE, PAGE_WRITE, types[i].cache));
+		assert_int_equal(leaf_of(va) & ENTRY_CACHE, types[i].bits);
+		assert_true(leaf_of(va) & ENTRY_LARGE);
+		assert_int_equal(leaf_of(va + SIZE_2M) & ENTRY_CACHE, types[i].bits);
+		assert_int_equal(PAT_VMM >> 8 * types[i].cache & 0xff, types[i].type);
+	}
+	/* Only the entry that nothing else uses differs from what the loader's tables count on. */
+	assert_int_equal((PAT_VMM ^ PAT_RESET) & ~(0xffULL << 8 * CACHE_WRITE_COMBINING), 0);
 }
 
 TEST(refuses_write_and_execute)
@@ -255,6 +295,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(pool_gives_zeroed_pages_and_ends, set_up),
 		cmocka_unit_test_setup(maps_small_pages_with_rights, set_up),
+		cmocka_unit_test_setup(maps_with_a_memory_type, set_up),
 		cmocka_unit_test_setup(refuses_write_and_execute, set_up),
 		cmocka_unit_test_setup(refuses_what_is_not_aligned, set_up),
 		cmocka_unit_test_setup(refuses_what_is_mapped, set_up),
