@@ -54,14 +54,16 @@ BOOT_SOURCES := $(wildcard boot/*.c boot/*.asm)
 LIB_SOURCES := $(wildcard lib/*.c)
 UNIT_TESTS := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/test_*.c))
 
-VMM_OBJECTS := $(VMM_SOURCES:%=build/vmm/%.o) build/vmm/build/gen/font.c.o
+# What the build makes or fetches: the screen's font, and the QR codes on it.
+SCREEN_SOURCES := build/gen/font.c build/gen/qrcodegen.c
+VMM_OBJECTS := $(VMM_SOURCES:%=build/vmm/%.o) $(SCREEN_SOURCES:%=build/vmm/%.o)
 GUEST_OBJECTS := $(GUEST_SOURCES:%=build/guest/%.o)
 # Two programs of one folder: the loader of the VMM, and the suite without the VMM.
 LOADER_ONLY := boot/main.c boot/place.c boot/enter.asm boot/blob_vmm.asm
 FREDCHECK_ONLY := boot/fredcheck.c boot/fredcheck_enter.asm
 LOADER_OBJECTS := $(patsubst %,build/efi/%.o,$(filter-out $(FREDCHECK_ONLY),$(BOOT_SOURCES)))
 FREDCHECK_OBJECTS := $(patsubst %,build/efi/%.o,$(filter-out $(LOADER_ONLY),$(BOOT_SOURCES))) \
-	build/efi/build/gen/font.c.o
+	$(SCREEN_SOURCES:%=build/efi/%.o)
 
 .PHONY: all
 all: build/manfred.efi build/fredcheck.efi build/vmm.lst
@@ -127,6 +129,16 @@ FONT := /usr/share/consolefonts/spleen-8x16.psfu.gz
 build/gen/font.c: tools/mkfont.py | build/.setup-build
 	@mkdir -p $(@D)
 	$(Q)$(PYTHON) tools/mkfont.py $(FONT) > $@
+
+# QR codes: qrcodegen (MIT, (c) Project Nayuki). Not our code, so not our warnings.
+build/gen/qrcodegen.c: tools/qrcodegen.sh | build/.setup-build
+	$(Q)tools/qrcodegen.sh $(@D)
+build/gen/qrcodegen.h: build/gen/qrcodegen.c ;
+QRCODEGEN_CFLAGS := -w -DNDEBUG -fbuiltin
+build/vmm/build/gen/qrcodegen.c.o: VMM_CFLAGS += $(QRCODEGEN_CFLAGS)
+build/efi/build/gen/qrcodegen.c.o: EFI_CFLAGS += $(QRCODEGEN_CFLAGS)
+build/unit/build/gen/qrcodegen.c.o: UNIT_CFLAGS += $(QRCODEGEN_CFLAGS)
+$(patsubst %,build/%/lib/result_screen.c.o,vmm guest efi unit model): | build/gen/qrcodegen.h
 
 # ---- The VMM, linked twice: the second time with its own symbol table ----
 
@@ -254,6 +266,10 @@ usb: build/manfred.img
 run-kvm: build/manfred.img | build/.setup-test
 	@tools/run-kvm.sh $<
 
+.PHONY: screenshots
+screenshots: $(EMULATED) | build/.setup-test
+	@$(PYTHON) tools/screenshots.py
+
 .PHONY: bench
 bench: $(EMULATED)
 	@set -e; for program in $(sort $(wildcard tests/bench/*.py)); do $(PYTHON) $$program; done
@@ -272,6 +288,8 @@ build/unit/host.a: $(patsubst %,build/unit/%.o,$(filter-out lib/string.c,$(LIB_S
 build/unit/test_%: build/unit/tests/unit/test_%.c.o build/unit/host.a
 	$(call say,LD )
 	$(Q)$(CC) $(UNIT_CFLAGS) $^ -lcmocka -o $@
+
+build/unit/test_result_screen: $(SCREEN_SOURCES:%=build/unit/%.o)
 
 # tests/unit/test_vmm_NAME.c tests vmm/NAME.c; some of them together with what they put to use.
 VMM_TESTS := $(filter build/unit/test_vmm_%,$(UNIT_TESTS))
@@ -327,7 +345,7 @@ define syntax_check
 	done
 endef
 .PHONY: syntax
-syntax:
+syntax: build/gen/qrcodegen.h
 	$(call syntax_check,$(VMM_SOURCES) $(LIB_SOURCES),VMM_CFLAGS)
 	$(call syntax_check,$(GUEST_SOURCES),GUEST_CFLAGS)
 	$(call syntax_check,$(BOOT_SOURCES) $(wildcard tools/efi/*.c),EFI_CFLAGS)
@@ -350,5 +368,6 @@ help:
 	@echo 'make run-kvm    boot the image in QEMU with nested VMX'
 	@echo 'make bench      measure, in instructions'
 	@echo 'make report     build/report.html: conformance, exits, costs, one delivery step by step'
+	@echo 'make screenshots   the pictures in docs/img/, from boots in the emulator'
 	@echo 'make check      format and static analysis'
 	@echo 'make clean      remove build/ (the unpacked platform too)'

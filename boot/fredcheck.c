@@ -2,18 +2,25 @@
 /*
  * fredcheck.efi: the built-in guest of Manfred on the bare machine, where its chapters about FRED
  * judge the processor itself. Puts the image at its addresses, leaves boot services, starts it, and
- * shows its summary at the end.
+ * shows its results at the end.
  */
 #include "boot/cpu.h"
 #include "boot/loader.h"
 #include "lib/console.h"
+#include "lib/format.h"
 #include "lib/layout.h"
+#include "lib/result_screen.h"
 #include "lib/string.h"
 #include "lib/x86/cpu.h"
+#include "lib/x86/msr.h"
 
 /* Bochs ends at these bytes; on other machines nothing listens at this port. */
 #define PORT_BOCHS_SHUTDOWN 0x8900U
 #define BOCHS_SHUTDOWN	    "Shutdown"
+
+#define CPUID_NAME_FIRST 0x80000002U
+#define CPUID_NAME_LAST	 0x80000004U
+#define LINE_MAX	 128
 
 static struct loader loader;
 static struct selftest_info suite_info;
@@ -124,15 +131,36 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 /* The start-up code of GNU-EFI 3.0.16 and later calls this name instead. */
 EFI_STATUS _entry(EFI_HANDLE image, EFI_SYSTEM_TABLE *system) __attribute__((alias("efi_main")));
 
-static void show_on_screen(const char *text, size_t length)
+static void describe_processor(struct result_facts *facts)
+{
+	struct cpuid_result name[CPUID_NAME_LAST - CPUID_NAME_FIRST + 1] = { 0 };
+
+	if (cpuid(0x80000000U).eax >= CPUID_NAME_LAST)
+		for (uint32_t leaf = CPUID_NAME_FIRST; leaf <= CPUID_NAME_LAST; leaf++)
+			name[leaf - CPUID_NAME_FIRST] = cpuid(leaf);
+	result_cpu_name(facts->cpu_name, name);
+	/* SDM 3A, 10.11.7.1: CPUID puts the revision there. Processors with FRED have this MSR. */
+	write_msr(MSR_IA32_BIOS_SIGN_ID, 0);
+	facts->cpu_signature = cpuid(1).eax;
+	facts->microcode = (uint32_t)(read_msr(MSR_IA32_BIOS_SIGN_ID) >> 32);
+}
+
+static void show_on_screen(const struct results *results, const char *last_line)
 {
 	static struct console console;
+	struct result_facts facts = {
+		.title = "FRED conformance of the bare machine",
+		.method = "by the processor",
+		.in_short = "bare",
+		.last_line = results->bail_out[0] != '\0' ? results->bail_out : last_line,
+	};
 
 	if (!(loader.info.config.console & CONSOLE_SCREEN) ||
 	    !console_layout(&console, &loader.info.framebuffer))
 		return;
-	console_begin(&console, (volatile uint32_t *)(uintptr_t)loader.info.framebuffer.base);
-	console_write(&console, text, length);
+	describe_processor(&facts);
+	console_begin(&console, (volatile void *)(uintptr_t)loader.info.framebuffer.base);
+	result_screen_draw(&console, results, &facts);
 }
 
 /* The firmware's own way off may not come back: Bochs, which has none, is asked first. */
@@ -154,10 +182,13 @@ static _Noreturn void power_off(void)
 	}
 }
 
-void suite_left(uint64_t failed, const char *summary, uint64_t length)
+void suite_left(uint64_t failed, const struct results *results)
 {
-	show_on_screen(summary, (size_t)length);
-	console_print("fredcheck: end status=%s reason=%s exits=0", failed ? "failed" : "ok",
-		      failed ? "tests" : "tests-passed");
+	char line[LINE_MAX];
+
+	format_string(line, sizeof(line), "fredcheck: end status=%s reason=%s exits=0",
+		      failed ? "failed" : "ok", failed ? "tests" : "tests-passed");
+	show_on_screen(results, line);
+	console_print("%s", line);
 	power_off();
 }

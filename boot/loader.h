@@ -16,6 +16,7 @@
 #include "lib/boot_info.h"
 #include "lib/elf.h"
 #include "lib/paging.h"
+#include "lib/results.h"
 #include "vmm/hypercall.h"
 
 #define ALLOCATIONS_MAX 128
@@ -135,7 +136,7 @@ _Noreturn void suite_enter(const struct selftest_info *info, uint64_t entry);
 /* What the suite calls at its end: goes on in suite_left() with the state as it was saved. */
 extern const uint8_t suite_leave[];
 /* fredcheck.c */
-_Noreturn void suite_left(uint64_t failed, const char *summary, uint64_t length);
+_Noreturn void suite_left(uint64_t failed, const struct results *results);
 
 /* blob_vmm.asm, blob_selftest.asm */
 extern const uint8_t vmm_image_start[], vmm_image_end[];

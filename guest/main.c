@@ -10,6 +10,7 @@
 #include "guest/machine.h"
 #include "guest/suite.h"
 #include "lib/format.h"
+#include "lib/results.h"
 #include "lib/string.h"
 #include "lib/tap.h"
 
@@ -24,6 +25,7 @@
 static const char scenario_key[] = "scenario=";
 static struct selftest_info info;
 static uint64_t cr3_at_start;
+static struct results results; /* on the bare machine; elsewhere the VMM reads them */
 
 _Noreturn void guest_main(const struct selftest_info *given);
 
@@ -39,14 +41,16 @@ static void serial_write(char c)
 
 void tap_write(const char *text, size_t length)
 {
-	if (!info.bare)
+	if (!info.bare) {
 		hypercall(HYPERCALL_CONSOLE_WRITE, (uintptr_t)text, length, 0, 0);
-	else if (info.serial_port != 0)
-		for (size_t i = 0; i < length; i++) {
-			if (text[i] == '\n')
-				serial_write('\r');
-			serial_write(text[i]);
-		}
+		return;
+	}
+	results_read(&results, text, length);
+	for (size_t i = 0; i < length && info.serial_port != 0; i++) {
+		if (text[i] == '\n')
+			serial_write('\r');
+		serial_write(text[i]);
+	}
 }
 
 void print(const char *format, ...)
@@ -67,12 +71,12 @@ void print(const char *format, ...)
 static _Noreturn void end(uint64_t status)
 {
 	if (info.bare) {
-		void (*const end_bare)(uint64_t, const char *, uint64_t) =
-			(void (*)(uint64_t, const char *, uint64_t))(uintptr_t)info.end;
+		void (*const end_bare)(uint64_t, const struct results *) =
+			(void (*)(uint64_t, const struct results *))(uintptr_t)info.end;
 
 		fred_end();
 		write_cr3(cr3_at_start);
-		end_bare(status, suite_summary(), strlen(suite_summary()));
+		end_bare(status, &results);
 	}
 	hypercall(HYPERCALL_END, status, 0, 0, 0);
 	for (;;)

@@ -240,11 +240,6 @@ static void run_chapter(const struct chapter *chapter)
 			  counts.failed, counts.skipped, counts.expected, counts.unexpected);
 }
 
-const char *suite_summary(void)
-{
-	return summary;
-}
-
 /* As comments of TAP, so that it stays with the results. */
 static void print_summary(void)
 {

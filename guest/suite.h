@@ -90,8 +90,6 @@ struct suite_options {
 
 /* Run the tests; true when none failed. */
 bool suite_run(const struct suite_options *options);
-/* Lines with the results of each chapter, after suite_run(). */
-const char *suite_summary(void);
 /* The test that runs has failed: an event that it did not ask for. Goes on with the next one. */
 _Noreturn void suite_abort_test(void);
 

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "lib/format.h"
 #include "vmm/cpu.h"
 #include "vmm/exit.h"
 #include "vmm/fred.h"
@@ -11,7 +12,10 @@
 #include "vmm/log.h"
 #include "vmm/machine.h"
 #include "vmm/vcpu.h"
+#include "vmm/verdict.h"
 #include "vmm/x86.h"
+
+#define LINE_MAX 128
 
 static enum at_end at_end;
 
@@ -33,14 +37,18 @@ static void end(enum end_status status, const char *reason, enum at_end action)
 static void end(enum end_status status, const char *reason, enum at_end action)
 {
 	struct vcpu *const vcpu = cpu_current() ? cpu_current()->vcpu : NULL;
+	char line[LINE_MAX];
 
 	log_take_back_consoles();
 	if (vcpu) {
 		fred_log_use(vcpu);
 		exit_statistics_print(vcpu);
 	}
-	log_error("end status=%s reason=%s exits=%llu", status == END_OK ? "ok" : "failed", reason,
-		  vcpu ? (unsigned long long)exit_count(vcpu) : 0ULL);
+	format_string(line, sizeof(line), "end status=%s reason=%s exits=%llu",
+		      status == END_OK ? "ok" : "failed", reason,
+		      vcpu ? (unsigned long long)exit_count(vcpu) : 0ULL);
+	log_error("%s", line);
+	verdict_show(line);
 	vmx_disable();
 	if (action == AT_END_POWEROFF)
 		io_power_off();

@@ -19,6 +19,7 @@
 #include "vmm/timer.h"
 #include "vmm/trace.h"
 #include "vmm/vcpu.h"
+#include "vmm/verdict.h"
 #include "vmm/vmcs.h"
 #include "vmm/x86.h"
 
@@ -50,6 +51,7 @@ static long console_write(const struct vcpu *vcpu)
 		return HYPERCALL_INVALID;
 	if (vcpu->vm->config->console == GUEST_CONSOLE_LOG)
 		log_raw(text, vcpu->regs.rcx);
+	verdict_read(vcpu->vm, text, vcpu->regs.rcx);
 	return HYPERCALL_OK;
 }
 

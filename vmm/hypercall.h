@@ -78,8 +78,7 @@ struct selftest_info {
 	/* Only on the bare machine; 0 in a VM, where there are hypercalls for this: */
 	unsigned int bare;	  /* 1: no hypercalls */
 	unsigned int serial_port; /* of a 16550 that is set up; 0: none */
-	/* void end(uint64_t failed, const char *summary, uint64_t length): with CR3 as at the start
-	 */
+	/* void end(uint64_t failed, const struct results *results): with CR3 as at the start */
 	unsigned long long end;
 };
 

@@ -3,24 +3,36 @@
 #include "vmm/screen.h"
 
 #include "lib/console.h"
-#include "lib/layout.h"
 #include "vmm/memory.h"
-
-/* Device memory from here on has no place in the VMM's address space. */
-#define MMIO_END (VMM_BASE - MMIO_BASE)
+#include "vmm/x86.h"
 
 static struct console console;
+static bool usable;
 
 bool screen_init(const struct framebuffer *framebuffer)
 {
-	if (!console_layout(&console, framebuffer) ||
-	    framebuffer->base + framebuffer->size > MMIO_END)
+	volatile void *pixels;
+
+	if (!console_layout(&console, framebuffer))
 		return false;
-	console_begin(&console, mmio_map(framebuffer->base, console_size(&console)));
+	pixels = framebuffer_map(framebuffer->base, console_size(&console));
+	if (!pixels)
+		return false;
+	console_begin(&console, pixels);
+	usable = true;
 	return true;
 }
 
 void screen_write(const char *text, size_t length)
 {
 	console_write(&console, text, length);
+	store_fence(); /* what waits in write-combining buffers is to be seen */
+}
+
+void screen_show_results(const struct results *results, const struct result_facts *facts)
+{
+	if (!usable)
+		return;
+	result_screen_draw(&console, results, facts);
+	store_fence();
 }

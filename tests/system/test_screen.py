@@ -3,86 +3,155 @@
 import gzip
 import itertools
 import pathlib
-import struct
+import re
+import subprocess
+import sys
 
 import emulator
 import mkfont
 import pytest
+import screenshots
 
 FONT = "/usr/share/consolefonts/spleen-8x16.psfu.gz"
 GLYPH_WIDTH = 8
-# Bochs draws its own bar above the machine's screen.
-HEADER_HEIGHT = 32
+WIDTH, HEIGHT = 800, 600  # what OVMF chooses with this graphics card
+COLUMNS = WIDTH // GLYPH_WIDTH
+READ_QR = emulator.ROOT / "tests/unit/read_qr.py"
+
+BLACK = (0, 0, 0)
+GREEN = (0x40, 0xE0, 0x60)
+GREY = (0xA0, 0xA0, 0xA0)
+NO_GLYPH = "\x7f"
 
 
-def read_picture(path):
-    """Lines of a 24-bit BMP file from the top on, as bytes of its green channel."""
-    data = path.read_bytes()
-    start = struct.unpack_from("<I", data, 10)[0]
-    width, height, _, bits = struct.unpack_from("<iiHH", data, 18)
-    assert bits == 24
-    stride = (width * 3 + 3) // 4 * 4
-    lines = [data[start + y * stride :][: width * 3][1::3] for y in range(abs(height))]
-    return lines[::-1] if height > 0 else lines
-
-
-def read_text(lines):
-    """The text that pixels show: rows of cells, each of which must be a glyph."""
+def read_cells(picture):
+    """The rows of a screen, each a list of (character, colour); a cell that shows no glyph of the
+    font in one colour on black is NO_GLYPH."""
     with gzip.open(FONT) as file:
         glyphs = mkfont.read_font(file.read())
     characters = {glyphs[code]: chr(code) for code in mkfont.CHARACTERS}
     rows = []
-    for top in range(0, len(lines) - mkfont.HEIGHT + 1, mkfont.HEIGHT):
-        row = ""
-        for left in range(0, len(lines[0]) - GLYPH_WIDTH + 1, GLYPH_WIDTH):
-            glyph = bytearray()
-            for line in lines[top : top + mkfont.HEIGHT]:
-                pixels = line[left : left + GLYPH_WIDTH]
-                assert set(pixels) <= {0, 255}
-                glyph.append(sum(0x80 >> x for x, pixel in enumerate(pixels) if pixel))
-            row += characters[bytes(glyph)]
-        rows.append(row.rstrip())
+    for top in range(0, picture.height - mkfont.HEIGHT + 1, mkfont.HEIGHT):
+        row = []
+        for left in range(0, picture.width - GLYPH_WIDTH + 1, GLYPH_WIDTH):
+            cell = picture.crop((left, top, left + GLYPH_WIDTH, top + mkfont.HEIGHT))
+            pixels = list(cell.getdata())
+            inks = set(pixels) - {BLACK}
+            bits = [pixel != BLACK for pixel in pixels]
+            glyph = bytes(
+                sum(0x80 >> x for x in range(GLYPH_WIDTH) if bits[y * GLYPH_WIDTH + x])
+                for y in range(mkfont.HEIGHT)
+            )
+            known = len(inks) <= 1 and glyph in characters
+            row.append((characters[glyph] if known else NO_GLYPH, inks.pop() if inks else BLACK))
+        rows.append(row)
     return rows
 
 
+def text_of(row):
+    return "".join(character for character, _ in row).rstrip()
+
+
+def colour_of(row, text):
+    """The one colour that this text has in the row."""
+    start = "".join(character for character, _ in row).index(text)
+    colours = {colour for character, colour in row[start : start + len(text)] if character != " "}
+    assert len(colours) == 1
+    return colours.pop()
+
+
+def start(bochs, manfred, **config):
+    if not bochs.has_graphics:
+        pytest.skip(f"{bochs.binary} has no display library {emulator.GRAPHICS_DISPLAY}")
+    return manfred(
+        dict(config, console="both", at_end="halt"),
+        machine=emulator.Machine(graphics=True),
+        grace=screenshots.GRACE_SECONDS,
+    )
+
+
 class TestScreen:
-    WIDTH, HEIGHT = 800, 600  # what OVMF chooses with this graphics card
+    """A boot that ends with a long report: nothing takes its place on the screen."""
 
     @pytest.fixture(scope="class")
     def log(self, bochs, manfred):
-        if not bochs.has_graphics:
-            pytest.skip(f"{bochs.binary} has no display library {emulator.GRAPHICS_DISPLAY}")
-        return manfred(
-            {"guest": "selftest", "fred": "off", "console": "both", "at_end": "halt"},
-            machine=emulator.Machine(graphics=True),
-            grace=4,
-        )
+        return start(bochs, manfred, guest="selftest", fred="off", debug="invalid-guest-state")
 
     @pytest.fixture(scope="class")
     def rows(self, log):
-        """The screen at the end of the run; the picture of it is kept as screen.bmp."""
-        folder = pathlib.Path(log.folder)
-        pictures = sorted(folder.glob("SDL_window1-*.bmp"))
-        last = pictures.pop().rename(folder / "screen.bmp")
-        for picture in pictures:
-            picture.unlink()
-        lines = read_picture(last)
-        lines = lines[HEADER_HEIGHT : HEADER_HEIGHT + self.HEIGHT]
-        return read_text([line[: self.WIDTH] for line in lines])
+        """The screen at the end of the run; the picture of it is kept as screen.png."""
+        return [text_of(row) for row in read_cells(screenshots.last_screen(log.folder, log.result))]
 
     def test_the_loader_finds_the_framebuffer(self, log):
-        log.says(rf"screen {self.WIDTH}x{self.HEIGHT}, framebuffer at 0x[0-9a-f]+")
-        log.ends("ok")
+        log.says(rf"screen {WIDTH}x{HEIGHT}, framebuffer at 0x[0-9a-f]+")
+        log.ends("failed")
 
     def test_the_screen_shows_the_end_of_the_log(self, log, rows):
         """As many lines as it shows, wrapped where the screen ends."""
         shown = list(itertools.dropwhile(lambda row: not row, reversed(rows)))[::-1]
-        columns = self.WIDTH // GLYPH_WIDTH
         logged = [
-            line[at : at + columns].rstrip()
+            line[at : at + COLUMNS].rstrip()
             for line in log.result.lines
-            for at in range(0, max(len(line), 1), columns)
+            for at in range(0, max(len(line), 1), COLUMNS)
         ]
         assert len(logged) > 2 * len(rows), "the log is too short for this test: nothing scrolled"
         assert len(shown) > len(rows) // 3
         assert shown == logged[-len(shown) :]
+
+
+class TestResultScreen:
+    """The page at the end of the built-in guest's tests, against the log of the same run."""
+
+    CHAPTER = re.compile(r"^# (\S+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+)$", re.MULTILINE)
+
+    @pytest.fixture(scope="class")
+    def log(self, bochs, manfred):
+        return start(bochs, manfred, guest="selftest", fred="off")
+
+    @pytest.fixture(scope="class")
+    def picture(self, log):
+        return screenshots.last_screen(log.folder, log.result)
+
+    @pytest.fixture(scope="class")
+    def rows(self, picture):
+        return read_cells(picture)
+
+    @pytest.fixture(scope="class")
+    def counts(self, log):
+        """Chapters' names with what passed, failed, was expected to fail and skipped."""
+        return {
+            name: (passed, failed, expected, skipped)
+            for name, passed, failed, skipped, expected, _ in self.CHAPTER.findall(log.result.log)
+        }
+
+    def test_it_says_that_all_has_passed(self, log, rows):
+        log.ends("ok", "guest-end")
+        assert text_of(rows[0]).startswith("PASSED  Manfred ")
+        assert colour_of(rows[0], "PASSED") == GREEN
+        assert text_of(rows[2]).endswith(", FRED off")
+
+    def test_every_chapter_has_its_line(self, rows, counts):
+        assert len(counts) > 30
+        texts = [text_of(row) for row in rows]
+        for name, numbers in counts.items():
+            line = f"{name:16}{numbers[0]:>6}" + "".join(f"{number:>5}" for number in numbers[1:])
+            found = [row for row, text in zip(rows, texts) if line in text]
+            assert len(found) == 1, line
+            assert colour_of(found[0], line) == (GREEN if numbers[0] != "0" else GREY)
+
+    def test_totals_and_end(self, log, rows, counts):
+        totals = [sum(int(numbers[i]) for numbers in counts.values()) for i in range(4)]
+        line = f"{'all':16}{totals[0]:>6}" + "".join(f"{total:>5}" for total in totals[1:])
+        assert [row for row in rows if text_of(row).startswith(line)]
+        assert text_of(rows[-1]).rstrip(NO_GLYPH + " ") == log.says("(end status=.*)")[1]
+
+    def test_the_qr_code_says_the_same(self, log, counts):
+        read = subprocess.run(
+            [sys.executable, READ_QR, pathlib.Path(log.folder, "screen.png")],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        totals = [sum(int(numbers[i]) for numbers in counts.values()) for i in range(4)]
+        said = "{} PASSED {} FAILED {} EXPECTED {} SKIPPED ".format(*totals)
+        assert re.match(rf"MANFRED [0-9.]+ OFF: {sum(totals)} TESTS {said}", read)
