@@ -13,16 +13,30 @@
 #include "vmm/x86.h"
 
 /* Register offsets in the xAPIC page; an x2APIC MSR is 0x800 + offset / 16 (SDM 3A, table 11-6). */
-#define APIC_ID	      0x020
-#define APIC_EOI      0x0b0
-#define APIC_SPURIOUS 0x0f0
-#define APIC_ICR_LOW  0x300
-#define APIC_ICR_HIGH 0x310
+#define APIC_ID		   0x020
+#define APIC_EOI	   0x0b0
+#define APIC_SPURIOUS	   0x0f0
+#define APIC_TPR	   0x080
+#define APIC_LDR	   0x0d0
+#define APIC_DFR	   0x0e0
+#define APIC_LVT_TIMER	   0x320
+#define APIC_LVT_LAST	   0x370
+#define APIC_TIMER_COUNT   0x380
+#define APIC_TIMER_DIVIDE  0x3e0
+#define APIC_REGISTER_SIZE 0x10
 
 #define SPURIOUS_APIC_ENABLE (1U << 8)
+#define SPURIOUS_RESET	     0xffU
+#define LVT_MASKED	     (1U << 16)
 #define ICR_SELF	     (1U << 18)
 #define ICR_ASSERT	     (1U << 14)
 #define ICR_NMI		     (4U << 8)
+#define ICR_INIT	     (5U << 8)
+#define ICR_STARTUP	     (6U << 8)
+#define ICR_BUSY	     (1U << 12)
+#define ICR_LEVEL	     (1U << 15)
+#define XAPIC_ID_SHIFT	     24
+#define BUSY_POLLS	     100000
 
 /* The page lies where the firmware put it: guests cannot move it (msr.c). */
 static volatile uint8_t *xapic(uint64_t base)
@@ -76,17 +90,77 @@ void apic_send_self(uint8_t vector)
 	apic_write(APIC_ICR_LOW, ICR_SELF | ICR_ASSERT | vector);
 }
 
+uint32_t apic_id(void)
+{
+	if (rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_X2APIC)
+		return (uint32_t)rdmsr(MSR_IA32_X2APIC_FIRST + APIC_ID / 16);
+	return apic_read(APIC_ID) >> XAPIC_ID_SHIFT;
+}
+
+uint32_t apic_register(uint32_t offset)
+{
+	return *(volatile uint32_t *)(xapic(rdmsr(MSR_IA32_APIC_BASE)) + offset);
+}
+
+void apic_set_register(uint32_t offset, uint32_t value)
+{
+	*(volatile uint32_t *)(xapic(rdmsr(MSR_IA32_APIC_BASE)) + offset) = value;
+}
+
+void apic_reset(void)
+{
+	for (uint32_t lvt = APIC_LVT_TIMER; lvt <= APIC_LVT_LAST; lvt += APIC_REGISTER_SIZE)
+		apic_write(lvt, LVT_MASKED);
+	apic_write(APIC_TIMER_COUNT, 0);
+	apic_write(APIC_TIMER_DIVIDE, 0);
+	apic_write(APIC_TPR, 0);
+	if (!(rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_X2APIC)) {
+		apic_write(APIC_DFR, ~0U);
+		apic_write(APIC_LDR, 0);
+	}
+	apic_write(APIC_SPURIOUS, SPURIOUS_RESET);
+}
+
+static void wait_until_sent(void)
+{
+	for (int i = 0; i < BUSY_POLLS && (apic_read(APIC_ICR_LOW) & ICR_BUSY); i++)
+		pause();
+}
+
+/* The guest may be between its writes of the two halves of an xAPIC's ICR: it finds them again. */
+static void send(uint32_t id, uint32_t command)
+{
+	uint32_t high;
+
+	if (rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_X2APIC) {
+		wrmsr(MSR_IA32_X2APIC_ICR, (uint64_t)id << 32 | command);
+		return;
+	}
+	wait_until_sent();
+	high = apic_read(APIC_ICR_HIGH);
+	apic_write(APIC_ICR_HIGH, id << XAPIC_ID_SHIFT);
+	apic_write(APIC_ICR_LOW, command);
+	wait_until_sent();
+	apic_write(APIC_ICR_HIGH, high);
+}
+
+void apic_send_init(uint32_t id)
+{
+	send(id, ICR_INIT | ICR_LEVEL | ICR_ASSERT);
+}
+
+void apic_send_sipi(uint32_t id, uint8_t vector)
+{
+	send(id, ICR_STARTUP | ICR_ASSERT | vector);
+}
+
+void apic_send_nmi(uint32_t id)
+{
+	send(id, ICR_NMI | ICR_ASSERT);
+}
+
 /* The shorthand "self" is for fixed interrupts only (SDM 3A, 11.6.1): address it by its ID. */
 void apic_send_self_nmi(void)
 {
-	const uint64_t base = rdmsr(MSR_IA32_APIC_BASE);
-
-	if (base & APIC_BASE_X2APIC) {
-		const uint64_t id = rdmsr(MSR_IA32_X2APIC_FIRST + APIC_ID / 16);
-
-		wrmsr(MSR_IA32_X2APIC_ICR, id << 32 | ICR_NMI | ICR_ASSERT);
-	} else {
-		apic_write(APIC_ICR_HIGH, apic_read(APIC_ID));
-		apic_write(APIC_ICR_LOW, ICR_NMI | ICR_ASSERT);
-	}
+	apic_send_nmi(apic_id());
 }

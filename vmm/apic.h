@@ -5,6 +5,25 @@
 
 #include <stdint.h>
 
+/* Registers of the xAPIC's page (SDM 3A, table 11-1). */
+#define APIC_ICR_LOW  0x300
+#define APIC_ICR_HIGH 0x310
+
+/* A register of this processor's xAPIC, by its offset. */
+uint32_t apic_register(uint32_t offset);
+void apic_set_register(uint32_t offset, uint32_t value);
+
+/* What INIT makes of it (SDM 3A, 11.4.7.3): the guest's INIT does not reach the APIC itself. */
+void apic_reset(void);
+
+/* This processor's ID. */
+uint32_t apic_id(void);
+
+/* To another processor; vector: the page at which it starts. */
+void apic_send_init(uint32_t id);
+void apic_send_sipi(uint32_t id, uint8_t vector);
+void apic_send_nmi(uint32_t id);
+
 /* For interrupts that the VMM took itself from the APIC. */
 void apic_end_of_interrupt(void);
 

@@ -68,7 +68,7 @@ static void set_control_registers(void)
 	wrmsr(MSR_IA32_PAT, PAT_VMM);
 }
 
-void cpu_init(uint32_t id)
+struct cpu *cpu_init(uint32_t id)
 {
 	struct cpu *const cpu = page_alloc();
 
@@ -84,6 +84,14 @@ void cpu_init(uint32_t id)
 	fred_host_enable((const uint64_t[3]){ cpu->tss.ist[IST_FAULT - 1],
 					      cpu->tss.ist[IST_NMI - 1],
 					      cpu->tss.ist[IST_DOUBLE_FAULT - 1] });
+	return cpu;
+}
+
+void cpu_stop(void)
+{
+	asm volatile("cli");
+	for (;;)
+		hlt();
 }
 
 size_t cpu_memory_size(void)

@@ -6,8 +6,11 @@
 #ifndef VMM_CPU_H
 #define VMM_CPU_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "lib/config.h"
 
 struct vcpu;
 
@@ -32,7 +35,16 @@ _Static_assert(sizeof(struct tss64) == 104, "SDM 3A, figure 8-11");
 struct cpu {
 	struct cpu *self;  /* at gs:0 */
 	struct vcpu *vcpu; /* current on this processor; NULL before the first entry */
-	uint32_t id;
+	struct vcpu *vcpus[CONFIG_GUESTS_MAX]; /* that it runs: at most one of a guest */
+	uint32_t vcpu_count;
+	struct vcpu *passthrough; /* the one that has this processor's devices and APIC, or NULL */
+	uint32_t id;		  /* 0 is the processor that was booted */
+	uint32_t apic_id;
+	uint32_t requests; /* enum cpu_request of smp.h, from other processors */
+	uint32_t arrived;  /* REQUEST_LOOK was taken; ends cpu_wait() */
+	bool serves;	   /* takes and carries out requests at this moment */
+	bool stopped;
+	const char *difference; /* from the first processor, for which this one is left out */
 	struct vcpu *fred_vcpu; /* whose values IA32_FRED_RSP0 and IA32_PL0_SSP hold: fred.c */
 	void *vmxon_region;
 	uint64_t gdt[5]; /* null, code, data, TSS (two slots) */
@@ -50,8 +62,18 @@ static inline struct cpu *cpu_current(void)
 	return cpu;
 }
 
-/* Set up this processor: GDT, TSS, IDT, GS base, CR0, CR4, EFER as the VMM wants them. */
-void cpu_init(uint32_t id);
+/* Set up this processor: GDT, TSS, IDT, GS base, CR0, CR4, EFER as the VMM wants them.
+ * Before it there is no cpu_current(), nor may the compiler read it: hence the result. */
+struct cpu *cpu_init(uint32_t id);
+
+/* Wait, halted, until cpu->arrived is set: by a request that has come, before or meanwhile. */
+void cpu_wait(void);
+
+/* NMIs are blocked after one has caused a VM exit, until an IRET: this is one. */
+void cpu_unblock_nmis(void);
+
+/* For ever. */
+void cpu_stop(void) __attribute__((noreturn));
 
 /* Bytes of memory that one processor takes, vcpu not counted. */
 size_t cpu_memory_size(void);

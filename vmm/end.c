@@ -11,6 +11,7 @@
 #include "vmm/io.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
+#include "vmm/smp.h"
 #include "vmm/vcpu.h"
 #include "vmm/verdict.h"
 #include "vmm/x86.h"
@@ -24,12 +25,11 @@ void end_init(const struct boot_info *boot)
 	at_end = boot->config.at_end;
 }
 
-static void stop(void) __attribute__((noreturn));
-static void stop(void)
+void machine_end_begin(void)
 {
-	asm volatile("cli");
-	for (;;)
-		hlt();
+	if (!smp_stop_others())
+		cpu_stop();
+	log_take_back_consoles();
 }
 
 static void end(enum end_status status, const char *reason, enum at_end action)
@@ -39,7 +39,7 @@ static void end(enum end_status status, const char *reason, enum at_end action)
 	struct vcpu *const vcpu = cpu_current() ? cpu_current()->vcpu : NULL;
 	char line[LINE_MAX];
 
-	log_take_back_consoles();
+	machine_end_begin();
 	if (vcpu) {
 		fred_log_use(vcpu);
 		exit_statistics_print(vcpu);
@@ -54,7 +54,7 @@ static void end(enum end_status status, const char *reason, enum at_end action)
 		io_power_off();
 	else if (action == AT_END_REBOOT)
 		io_reset();
-	stop();
+	cpu_stop();
 }
 
 void machine_end(enum end_status status, const char *reason)

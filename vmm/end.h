@@ -13,6 +13,12 @@ enum end_wish { END_WISH_NONE, END_WISH_POWEROFF, END_WISH_REBOOT };
 void end_init(const struct boot_info *boot);
 
 /*
+ * The boot ends here: stop the other processors, so that there is one report. A processor for which
+ * another is ahead with that stops here itself.
+ */
+void machine_end_begin(void);
+
+/*
  * Print statistics and "manfred: end status=... reason=... exits=N", then power
  * off, reboot or halt, as manfred.cfg says. reason: words with dashes.
  */

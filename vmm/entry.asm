@@ -19,6 +19,11 @@ global vmm_entry
 global vcpu_launch
 global vmexit_entry
 global vmexit_entry_traced
+global cpu_unblock_nmis
+global cpu_wait
+global cpu_wait_begin
+global cpu_wait_end
+global vcpu_resume
 global vcpu_resume_begin
 global vcpu_resume_end
 
@@ -40,6 +45,12 @@ vcpu_launch:
 	vmlaunch
 	jmp entry_failed
 
+; void vcpu_resume(struct vcpu *): every other entry that does not follow from an exit of the same
+; vcpu.
+vcpu_resume:
+	mov rsp, rdi
+	jmp vcpu_resume_begin
+
 ; HOST_RIP. RBP stays the guest's: a backtrace ends where it leaves the VMM's memory.
 ; HOST_RSP is the end of vcpu->regs, which is the start of the struct.
 align 16
@@ -57,7 +68,7 @@ vcpu_resume_begin:
 .work:
 	mov rdi, rsp
 	call vcpu_prepare_entry
-	test dword [rsp + VCPU_WORK], WORK_NMI_ARRIVED | WORK_INTERRUPT_ARRIVED
+	test dword [rsp + VCPU_WORK], WORK_NMI_ARRIVED | WORK_INTERRUPT_ARRIVED | WORK_LOOK
 	jnz .work
 .enter:
 	pop_registers
@@ -76,3 +87,28 @@ vmexit_entry_traced:
 	mov rdi, rsp
 	call vcpu_handle_exit_traced
 	jmp vcpu_resume_begin
+
+; void cpu_wait(void). An NMI between the test and HLT would not end the wait: trap.c sends one that
+; hits this range back to its start.
+cpu_wait:
+cpu_wait_begin:
+	cmp dword [gs:CPU_ARRIVED], 0
+	jne cpu_wait_end
+	hlt
+cpu_wait_end:
+	ret
+
+; void cpu_unblock_nmis(void)
+cpu_unblock_nmis:
+	mov rax, rsp
+	mov ecx, ss
+	push rcx
+	push rax
+	pushfq
+	mov ecx, cs
+	push rcx
+	lea rax, [.unblocked]
+	push rax
+	iretq
+.unblocked:
+	ret

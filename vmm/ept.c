@@ -8,6 +8,7 @@
 #include "vmm/log.h"
 #include "vmm/machine.h"
 #include "vmm/memory.h"
+#include "vmm/smp.h"
 #include "vmm/vcpu.h"
 #include "vmm/x86.h"
 
@@ -18,6 +19,12 @@
 #define LEVEL_PML4     3
 #define PAGE_SHIFT     12
 #define BITS_PER_LEVEL 9
+
+/* Memory of guests without devices. */
+static struct hole {
+	uint64_t base, size;
+} holes[CONFIG_GUESTS_MAX];
+static unsigned int hole_count;
 
 static uint64_t level_size(int level)
 {
@@ -76,7 +83,31 @@ static bool overlaps(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 	return a < b + b_size && b < a + a_size;
 }
 
-/* The largest page at this address that has one memory type, ends by `end`, and spares the VMM. */
+/* What of the VMM's or another guest's memory is in this; of size 0: nothing. */
+static struct hole hole_in(const struct vm *vm, uint64_t base, uint64_t size)
+{
+	const struct hole vmm = { vm->boot->vmm_base, vm->boot->vmm_size };
+
+	if (overlaps(base, size, vmm.base, vmm.size))
+		return vmm;
+	for (unsigned int i = 0; i < hole_count; i++)
+		if (overlaps(base, size, holes[i].base, holes[i].size))
+			return holes[i];
+	return (struct hole){ 0, 0 };
+}
+
+void ept_exclude(uint64_t base, uint64_t size)
+{
+	if (hole_count == CONFIG_GUESTS_MAX)
+		panic("ept-holes",
+		      "more pieces of memory are kept from a guest than there are guests");
+	holes[hole_count++] = (struct hole){ base, size };
+}
+
+/*
+ * The largest page at this address that has one memory type, ends by `end`, and has nothing that is
+ * excluded.
+ */
 static int largest_level(const struct vm *vm, uint64_t address, uint64_t end, enum mtrr_type *type)
 {
 	uint64_t type_end;
@@ -87,7 +118,7 @@ static int largest_level(const struct vm *vm, uint64_t address, uint64_t end, en
 		const uint64_t size = level_size(level);
 
 		if (address % size == 0 && address + size <= type_end &&
-		    !overlaps(address, size, vm->boot->vmm_base, vm->boot->vmm_size))
+		    hole_in(vm, address, size).size == 0)
 			return level;
 	}
 	return LEVEL_4K;
@@ -101,8 +132,10 @@ static void map_machine(struct vm *vm, uint64_t start, uint64_t end)
 		enum mtrr_type type;
 		int level;
 
-		if (ept_is_vmm_memory(vm, address)) {
-			address = vm->boot->vmm_base + vm->boot->vmm_size;
+		const struct hole hole = hole_in(vm, address, PAGE_SIZE);
+
+		if (hole.size != 0) {
+			address = hole.base + hole.size;
 			continue;
 		}
 		level = largest_level(vm, address, end, &type);
@@ -155,12 +188,24 @@ bool ept_unmap_page(struct vm *vm, uint64_t guest_physical)
 {
 	if (vm->devices != VM_DEVICES_NONE || !in_own_memory(vm, guest_physical))
 		return false;
+	spin_lock(&vm->lock);
 	*entry_at(vm, guest_physical, LEVEL_4K) = 0;
+	spin_unlock(&vm->lock);
 	invept_all();
+	/* No vcpu may go on with the old translation once the page is gone. */
+	if (vm_is_smp(vm))
+		smp_request_others(REQUEST_INVEPT);
 	return true;
 }
 
-bool ept_map_missing(struct vm *vm, uint64_t guest_physical)
+void ept_set_writable(struct vm *vm, uint64_t guest_physical, bool writable)
+{
+	uint64_t *const entry = entry_at(vm, guest_physical, LEVEL_4K);
+
+	*entry = writable ? *entry | EPT_WRITE : *entry & ~EPT_WRITE;
+}
+
+static bool map_missing(struct vm *vm, uint64_t guest_physical)
 {
 	const uint64_t page = guest_physical & ~PAGE_MASK;
 
@@ -172,12 +217,24 @@ bool ept_map_missing(struct vm *vm, uint64_t guest_physical)
 		return true;
 	}
 	/* Four levels translate 48 bits, however many the processor has. */
-	if (ept_is_vmm_memory(vm, page) || page > machine.physical_mask ||
+	if (hole_in(vm, page, PAGE_SIZE).size != 0 || page > machine.physical_mask ||
 	    page >= level_size(LEVEL_PML4 + 1))
 		return false;
 	/* A device above RAM: as much around it as is unmapped and of one kind. */
 	map_machine(vm, page & ~(SIZE_2M - 1), (page & ~(SIZE_2M - 1)) + SIZE_2M);
 	return true;
+}
+
+bool ept_map_missing(struct vm *vm, uint64_t guest_physical)
+{
+	bool mapped;
+
+	if (!vm_is_smp(vm))
+		return map_missing(vm, guest_physical);
+	spin_lock(&vm->lock);
+	mapped = map_missing(vm, guest_physical);
+	spin_unlock(&vm->lock);
+	return mapped;
 }
 
 bool ept_is_vmm_memory(const struct vm *vm, uint64_t guest_physical)

@@ -14,11 +14,18 @@ struct guest_ram {
 	uint8_t *memory;
 };
 
-/* Build the tables: the VM's own memory, or the machine without the VMM's region. */
+/* This memory is another guest's: one that has the machine's devices does not get it. */
+void ept_exclude(uint64_t base, uint64_t size);
+
+/* Build the tables: the VM's own memory, or the machine without the VMM's region and without
+ * what is excluded. */
 void ept_create(struct vm *vm);
 
 /* Take one 4 KiB page away until the guest touches it. False when the guest has no memory there. */
 bool ept_unmap_page(struct vm *vm, uint64_t guest_physical);
+
+/* May the guest write the device or memory of this page? It can read it. The caller invalidates. */
+void ept_set_writable(struct vm *vm, uint64_t guest_physical, bool writable);
 
 /*
  * Map what a violation missed: memory of the guest that is not mapped yet, or a device.

@@ -214,6 +214,16 @@ void event_queue(struct vcpu *vcpu, struct event event)
 	vcpu_set_work(vcpu, WORK_EVENT);
 }
 
+void event_forget(struct vcpu *vcpu)
+{
+	for (size_t i = 0; i < sizeof(vcpu->pending_interrupts) / sizeof(uint64_t); i++)
+		vcpu->pending_interrupts[i] = 0;
+	vcpu_clear_work(vcpu, (enum vcpu_work)(WORK_EVENT | WORK_NMI | WORK_NMI_ARRIVED |
+					       WORK_INTERRUPT | WORK_INTERRUPT_ARRIVED));
+	vmcs_clear_bits(VMCS_PROC_BASED_CONTROLS, PROC_NMI_WINDOW | PROC_INTERRUPT_WINDOW);
+	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, 0);
+}
+
 void event_queue_nmi(struct vcpu *vcpu)
 {
 	vcpu_set_work(vcpu, WORK_NMI);

@@ -69,6 +69,9 @@ enum event_merge_result event_merge(const struct event *first, const struct even
  * are merged as the processor does. A triple fault ends the guest.
  */
 void event_queue(struct vcpu *vcpu, struct event event);
+/* A reset: nothing waits any more, and no window is open. */
+void event_forget(struct vcpu *vcpu);
+
 void event_queue_nmi(struct vcpu *vcpu);
 void event_queue_interrupt(struct vcpu *vcpu, uint8_t vector);
 

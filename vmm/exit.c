@@ -14,10 +14,14 @@
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
 #include "vmm/apic.h"
+#include "vmm/cpu.h"
 #include "vmm/end.h"
 #include "vmm/ept.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
+#include "vmm/sched.h"
+#include "vmm/sipi.h"
+#include "vmm/smp.h"
 #include "vmm/snapshot.h"
 #include "vmm/timer.h"
 #include "vmm/vcpu.h"
@@ -44,10 +48,9 @@ static void pend_single_step(void)
 		vmcs_set_bits(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS);
 }
 
-void skip_instruction(void)
+static inline __attribute__((always_inline)) void skip(uint64_t length)
 {
 	const uint64_t rip = vmcs_read(VMCS_GUEST_RIP);
-	const uint64_t length = vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
 	uint64_t interruptibility;
 
 	vmcs_write(VMCS_GUEST_RIP, rip + length);
@@ -57,6 +60,16 @@ void skip_instruction(void)
 		end_shadow(interruptibility);
 	if (__builtin_expect(vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_TF, 0))
 		pend_single_step();
+}
+
+void skip_instruction(void)
+{
+	skip(vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH));
+}
+
+void skip_bytes(unsigned int length)
+{
+	skip(length);
 }
 
 /* The exception that exited. */
@@ -121,6 +134,15 @@ static void handle_undefined_opcode(struct vcpu *vcpu)
 		event_queue(vcpu, event);
 }
 
+/* Ours or the guest's. The exit has blocked NMIs, and this processor may be about to wait for one.
+ */
+static __attribute__((noinline)) void handle_nmi(struct vcpu *vcpu)
+{
+	if (!smp_take_nmi())
+		event_queue_nmi(vcpu);
+	cpu_unblock_nmis();
+}
+
 static void handle_exception_nmi(struct vcpu *vcpu)
 {
 	const uint32_t info = vmcs_read32(VMCS_EXIT_INTERRUPTION_INFO);
@@ -128,7 +150,7 @@ static void handle_exception_nmi(struct vcpu *vcpu)
 	if (info == UNDEFINED_OPCODE)
 		handle_undefined_opcode(vcpu);
 	else if (INTERRUPTION_TYPE(info) == EVENT_NMI)
-		event_queue_nmi(vcpu);
+		handle_nmi(vcpu);
 	else if (vcpu->soft.on)
 		handle_fred_exception(vcpu, info);
 	else
@@ -153,14 +175,6 @@ static void handle_external_interrupt(struct vcpu *vcpu)
 static void handle_triple_fault(struct vcpu *vcpu)
 {
 	guest_triple_fault(vcpu);
-}
-
-/* INIT resets a processor: for a guest with one processor it is how firmware or a keyboard
- * controller reboots. */
-static void handle_init(struct vcpu *vcpu)
-{
-	(void)vcpu;
-	machine_end_as_guest_wished(END_WISH_REBOOT, "guest-init");
 }
 
 static void handle_interrupt_window(struct vcpu *vcpu)
@@ -189,8 +203,9 @@ static void handle_hlt(struct vcpu *vcpu)
 	if (vcpu->work & ~(uint32_t)WORK_SNAPSHOT)
 		return;
 	if (!(vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF))
-		machine_end_as_guest_wished(END_WISH_POWEROFF, "guest-halted");
-	vmcs_write(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_HLT);
+		sipi_halted(vcpu);
+	else
+		vmcs_write(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_HLT);
 }
 
 /* INVD would throw away what the VMM has in the caches; to lose nothing is as good for the guest.
@@ -222,15 +237,17 @@ static __attribute__((noinline, cold, noreturn)) void refuse_access(struct vcpu 
 		     : qualification & EPT_VIOLATION_FETCH ? "fetch"
 							   : "read",
 		     (unsigned long long)address, (unsigned long long)vmcs_read(VMCS_GUEST_RIP),
-		     ept_is_vmm_memory(vcpu->vm, address) ? "memory of the VMM"
-							  : "neither memory nor a device");
+		     ept_is_vmm_memory(vcpu->vm, address)
+			     ? "memory of the VMM"
+			     : "neither memory nor a device of this guest");
 }
 
 static void handle_ept_violation(struct vcpu *vcpu)
 {
 	const uint64_t address = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
 
-	if (!ept_map_missing(vcpu->vm, address))
+	if (!(vcpu->vm->apics_watched && sipi_store_to_apic(vcpu, address)) &&
+	    !ept_map_missing(vcpu->vm, address))
 		refuse_access(vcpu, address);
 	if (!event_repeat_interrupted(vcpu) &&
 	    (vmcs_read(VMCS_EXIT_QUALIFICATION) & EPT_VIOLATION_NMI_UNBLOCK))
@@ -363,6 +380,8 @@ void vcpu_handle_exit_traced(struct vcpu *vcpu)
 
 void vcpu_prepare_entry(struct vcpu *vcpu)
 {
+	if (vcpu->work & WORK_LOOK)
+		sched_look(vcpu);
 	if (vcpu->work & WORK_SNAPSHOT)
 		snapshot_prepare_entry(vcpu);
 	else
@@ -399,7 +418,7 @@ void guest_failed(struct vcpu *vcpu, const char *reason, const char *format, ...
 	va_start(arguments, format);
 	format_string_v(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	log_take_back_consoles();
+	machine_end_begin();
 	log_error("guest %s: %s", vcpu->vm->name, text);
 	vcpu_print_registers(vcpu);
 	vmcs_dump();

@@ -23,6 +23,8 @@ void vcpu_entry_failed(struct vcpu *vcpu) __attribute__((noreturn));
 
 /* Go on behind the instruction that exited. Owns GUEST_RIP. */
 void skip_instruction(void);
+/* The same where the exit does not tell how long the instruction is. */
+void skip_bytes(unsigned int length);
 
 /* Deliver an exception instead of the instruction. */
 void raise_ud(struct vcpu *vcpu);

@@ -75,7 +75,7 @@ struct vcpu *probe_create(const struct boot_info *boot)
 	vm.boot = boot;
 	vm.config = &config;
 	vm_prepare(&vm);
-	vcpu = vcpu_create(&vm);
+	vcpu = vcpu_create(&vm, 0);
 	/* It gets its memory only now, page by page: ept_create() maps large ones. */
 	vm.memory.size = PROBE_PAGES * PAGE_SIZE;
 	vm.memory.host_base = virt_to_phys(pages_alloc(PROBE_PAGES));

@@ -5,6 +5,7 @@
 #include "lib/layout.h"
 #include "lib/string.h"
 #include "lib/x86/cpu.h"
+#include "vmm/decode.h"
 #include "vmm/ept.h"
 #include "vmm/vcpu.h"
 #include "vmm/vmcs.h"
@@ -90,4 +91,27 @@ bool guest_read_linear(const struct vm *vm, uint64_t linear, void *to, uint64_t 
 		size -= part;
 	}
 	return true;
+}
+
+unsigned int guest_read_code(const struct vm *vm, uint8_t *bytes)
+{
+	const bool long_mode = vmcs_read(VMCS_GUEST_EFER) & EFER_LMA;
+	const bool code64 = long_mode && (vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & ACCESS_RIGHTS_L);
+	const uint64_t linear =
+		vmcs_read(VMCS_GUEST_RIP) + (code64 ? 0 : vmcs_read(VMCS_GUEST_CS_BASE));
+	unsigned int size = 0;
+
+	if (long_mode) {
+		while (size < INSTRUCTION_MAX &&
+		       guest_read_linear(vm, linear + size, bytes + size, 1))
+			size++;
+	} else if (!(vmcs_read(VMCS_GUEST_CR0) & CR0_PG)) {
+		const void *const code = guest_memory(vm, linear, INSTRUCTION_MAX);
+
+		if (code) {
+			memcpy(bytes, code, INSTRUCTION_MAX);
+			size = INSTRUCTION_MAX;
+		}
+	}
+	return size;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The guests: each puts its files into the guest's memory, and makes a vcpu that is ready to run.
- */
+/* The guests, as far as they are ready to run. */
 #ifndef VMM_GUEST_H
 #define VMM_GUEST_H
 
@@ -9,12 +8,12 @@
 
 #include "lib/boot_info.h"
 
-struct vcpu;
 struct vm;
 
-struct vcpu *guest_selftest_create(struct vm *vm);
-struct vcpu *guest_linux_create(struct vm *vm);
-struct vcpu *guest_multiboot_create(struct vm *vm);
+/* Put the guest's files into its memory, and fill in vm->start. */
+void guest_selftest_load(struct vm *vm);
+void guest_linux_load(struct vm *vm);
+void guest_multiboot_load(struct vm *vm);
 
 /*
  * Fill the pages of a guest's first page tables (PML4, PDPT, four page directories), which lie at
@@ -32,5 +31,11 @@ bool guest_load(const struct vm *vm, uint64_t guest_physical, const void *bytes,
  * whatever the rights. False when there is none.
  */
 bool guest_read_linear(const struct vm *vm, uint64_t linear, void *to, uint64_t size);
+
+/*
+ * Bytes from the guest's RIP, at most INSTRUCTION_MAX; returns how many. As long mode or no paging
+ * map them: 0 with 32-bit or PAE paging.
+ */
+unsigned int guest_read_code(const struct vm *vm, uint8_t *bytes);
 
 #endif

@@ -4,11 +4,13 @@
 #include "lib/bzimage.h"
 #include "lib/linux_boot.h"
 #include "lib/string.h"
+#include "vmm/cpu.h"
 #include "vmm/ept.h"
 #include "vmm/guest.h"
 #include "vmm/guest_acpi.h"
 #include "vmm/log.h"
 #include "vmm/memory.h"
+#include "vmm/smp.h"
 #include "vmm/vcpu.h"
 
 /* The first GDT shares the command line's page. */
@@ -35,22 +37,21 @@ static void put_files(const struct vm *vm, const struct bzimage *image)
 				   plan.tables);
 }
 
-/* With more processors than the guest gets, it takes the machine for what it is. */
 static uint64_t make_acpi_tables(struct vm *vm)
 {
-	const struct boot_info *const boot = vm->boot;
+	static uint32_t apic_ids[CONFIG_CPUS_MAX];
 
-	return boot->processor_count == 1 ? guest_acpi_make(vm, boot->apic_ids, 1) : boot->rsdp;
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		apic_ids[i] = smp_cpu(vm->first_cpu + i)->apic_id;
+	return guest_acpi_make(vm, apic_ids, vm->vcpu_count);
 }
 
-struct vcpu *guest_linux_create(struct vm *vm)
+void guest_linux_load(struct vm *vm)
 {
 	const struct boot_info *const boot = vm->boot;
 	const struct boot_guest *const files = vm->files;
 	const void *const file = phys_to_virt(files->kernel.base);
 	struct bzimage image;
-	struct mode64 mode;
-	struct vcpu *vcpu;
 	const char *error;
 	uint64_t rsdp;
 
@@ -68,15 +69,12 @@ struct vcpu *guest_linux_create(struct vm *vm)
 		panic("memory-map", "the memory map has more than %u ranges: too many for e820",
 		      LINUX_E820_MAX);
 	vm_prepare(vm);
-	vcpu = vcpu_create(vm);
-	mode = (struct mode64){ .cr3 = plan.tables,
-				.rip = plan.kernel + BZIMAGE_ENTRY_64,
-				.gdt = plan.cmdline + GDT_OFFSET };
-	vcpu_set_mode64(vcpu, &mode);
-	vcpu->regs.rsi = plan.params;
+	vm->start.mode64 = (struct mode64){ .cr3 = plan.tables,
+					    .rip = plan.kernel + BZIMAGE_ENTRY_64,
+					    .gdt = plan.cmdline + GDT_OFFSET };
+	vm->start.regs.rsi = plan.params;
 	log_info("guest %s: kernel at 0x%llx, initrd at 0x%llx (%llu KiB), %llu MiB of RAM",
 		 vm->name, (unsigned long long)plan.kernel, (unsigned long long)plan.initrd,
 		 (unsigned long long)(plan.initrd_size >> 10),
 		 (unsigned long long)(memmap_ram_size(&vm->memmap) >> 20));
-	return vcpu;
 }

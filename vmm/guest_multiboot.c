@@ -80,9 +80,8 @@ static uint64_t build_info(const struct vm *vm)
 	return address;
 }
 
-struct vcpu *guest_multiboot_create(struct vm *vm)
+void guest_multiboot_load(struct vm *vm)
 {
-	struct vcpu *vcpu;
 	uint64_t info;
 	uint32_t entry;
 
@@ -92,11 +91,9 @@ struct vcpu *guest_multiboot_create(struct vm *vm)
 	entry = load_kernel(vm);
 	info = build_info(vm);
 	vm_prepare(vm);
-	vcpu = vcpu_create(vm);
-	vcpu_set_mode32(entry);
-	vcpu->regs.rax = MULTIBOOT_BOOT_MAGIC;
-	vcpu->regs.rbx = info;
+	vm->start = (struct vm_start){ .protected_mode32 = true,
+				       .entry32 = entry,
+				       .regs = { .rax = MULTIBOOT_BOOT_MAGIC, .rbx = info } };
 	log_info("guest %s: entry 0x%x, information at 0x%llx, %u modules", vm->name, entry,
 		 (unsigned long long)info, vm->config->module_count);
-	return vcpu;
 }

@@ -11,6 +11,7 @@
 #include "vmm/log.h"
 #include "vmm/memory.h"
 #include "vmm/vcpu.h"
+#include "vmm/vm.h"
 
 #define DEFAULT_MEMORY (32 * 0x100000ULL)
 #define MINIMUM_MEMORY (8 * 0x100000ULL)
@@ -23,18 +24,15 @@
 
 static void take_memory(struct vm *vm)
 {
-	static struct memmap map; /* too large for the stack */
-	const struct boot_file *const file = &vm->boot->selftest;
 	const uint64_t wanted = vm->config->memory;
 	const uint64_t size = (wanted ? wanted : DEFAULT_MEMORY) & ~(SIZE_2M - 1);
 	uint64_t base;
 
-	map = vm->boot->memmap;
 	if (size < MINIMUM_MEMORY)
 		panic("no-memory", "memory = %llu: the built-in guest needs at least %lluM",
 		      (unsigned long long)wanted, MINIMUM_MEMORY >> 20);
-	if (!memmap_set(&map, file->base, file->size, MEMORY_RESERVED) ||
-	    !memmap_find_highest(&map, size, SIZE_2M, 0, ~0ULL, &base))
+	base = vm_take_memory(size);
+	if (base == 0)
 		panic("no-memory", "no %llu MiB of contiguous memory for the built-in guest",
 		      (unsigned long long)(size >> 20));
 	vm->memory = (struct vm_memory){ .guest_base = 0, .host_base = base, .size = size };
@@ -59,11 +57,10 @@ static uint64_t load_image(const struct vm *vm)
 	return elf.entry;
 }
 
-struct vcpu *guest_selftest_create(struct vm *vm)
+void guest_selftest_load(struct vm *vm)
 {
 	struct mode64 mode = { .cr3 = TABLES_ADDRESS, .rsp = STACK_TOP, .gdt = GDT_ADDRESS };
 	struct selftest_info *info;
-	struct vcpu *vcpu;
 
 	/* Reflected to the guest: what a VMM that emulates instructions has to do. */
 	vm->exception_bitmap = 1U << VECTOR_UD;
@@ -77,13 +74,11 @@ struct vcpu *guest_selftest_create(struct vm *vm)
 	guest_fill_identity_tables(guest_memory(vm, TABLES_ADDRESS, STACK_TOP - TABLES_ADDRESS),
 				   TABLES_ADDRESS);
 	vm_prepare(vm);
-	vcpu = vcpu_create(vm);
 	format_string(info->errata, sizeof(info->errata), "%s%s", vm->config->errata,
 		      vm->fred == FRED_BACKEND_SOFT ? "," SOFT_FRED_DEVIATIONS : "");
-	vcpu_set_mode64(vcpu, &mode);
-	vcpu->regs.rdi = INFO_ADDRESS;
+	vm->start.mode64 = mode;
+	vm->start.regs.rdi = INFO_ADDRESS;
 	log_info("guest %s: %llu MiB at 0x%llx, no devices", vm->name,
 		 (unsigned long long)(vm->memory.size >> 20),
 		 (unsigned long long)vm->memory.host_base);
-	return vcpu;
 }

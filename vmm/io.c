@@ -24,6 +24,7 @@
 #define PORT_RESET_CONTROL    0xcf9 /* Intel chip sets */
 #define RESET_CONTROL_CPU     0x04  /* bit 2: reset now */
 #define RESET_CONTROL_FULL    0x0e  /* full reset: power cycle */
+#define PORT_POST_CODE	      0x80  /* nothing that reads it has an effect */
 #define PORT_BOCHS_SHUTDOWN   0x8900
 #define POLLS		      100000
 
@@ -56,6 +57,12 @@ void io_init(uint64_t rsdp)
 		log_error("ACPI: %s; going on without", error);
 	else if (!acpi_read_power(&acpi, &power))
 		log_error("ACPI: no sound FADT; going on without");
+}
+
+void io_delay(uint64_t microseconds)
+{
+	while (microseconds-- > 0)
+		inb(PORT_POST_CODE);
 }
 
 static void intercept(uint8_t *bitmaps, uint32_t port)

@@ -17,4 +17,7 @@ void io_bitmaps_fill(const struct vm *vm, uint8_t *bitmaps);
 void io_power_off(void);
 void io_reset(void);
 
+/* At least this long: a read of port 0x80 takes about 1 us on every PC. */
+void io_delay(uint64_t microseconds);
+
 #endif

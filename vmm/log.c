@@ -7,6 +7,7 @@
 #include "vmm/end.h"
 #include "vmm/screen.h"
 #include "vmm/serial.h"
+#include "vmm/spinlock.h"
 #include "vmm/x86.h"
 
 #define LINE_MAX 512
@@ -16,6 +17,7 @@ static uint16_t serial_port; /* 0: none */
 static bool has_screen;
 static bool screen_wanted;
 static bool serial_shared;
+static struct spinlock lock; /* of the consoles */
 
 void log_init(const struct boot_info *boot)
 {
@@ -35,6 +37,8 @@ void log_share_consoles(void)
 
 void log_take_back_consoles(void)
 {
+	/* Whoever held it was stopped. */
+	spin_unlock(&lock);
 	screen_wanted = has_screen;
 }
 
@@ -45,6 +49,7 @@ bool log_enabled(enum log_level level)
 
 void log_raw(const char *text, size_t length)
 {
+	spin_lock(&lock);
 	if (serial_port != 0) {
 		const struct serial_settings settings = serial_borrow(serial_port);
 
@@ -54,6 +59,7 @@ void log_raw(const char *text, size_t length)
 	}
 	if (screen_wanted)
 		screen_write(text, length);
+	spin_unlock(&lock);
 }
 
 static void log_line_v(const char *format, va_list arguments)
@@ -84,6 +90,7 @@ void panic(const char *reason, const char *format, ...)
 {
 	va_list arguments;
 
+	machine_end_begin();
 	va_start(arguments, format);
 	log_line_v(format, arguments);
 	va_end(arguments);

@@ -17,7 +17,8 @@ void log_init(const struct boot_info *boot);
 /* From now on a guest has the machine's UART and screen as well. */
 void log_share_consoles(void);
 
-/* The guest does not run any more: its last picture gives way to the reason. */
+/* No guest runs any more, nor another processor: the guest's last picture gives way to the reason.
+ */
 void log_take_back_consoles(void);
 
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "lib/string.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
 #include "lib/x86/vmx.h"
@@ -176,23 +177,56 @@ static void read_mtrrs(struct mtrr_state *mtrr)
 	}
 }
 
-/* VMXON is possible at all: CPUID, and the firmware's word in IA32_FEATURE_CONTROL. */
-static void check_vmx_present(void)
+/* Allow VMXON on this processor, where the firmware has left that open. False: it is locked off. */
+static bool open_vmx(void)
 {
-	uint64_t control;
+	uint64_t control = rdmsr(MSR_IA32_FEATURE_CONTROL);
 
-	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_VMX))
-		panic("no-vmx", "this processor has no VMX: Manfred needs Intel VT-x "
-				"(under another hypervisor, switch on nested virtualization)");
-	control = rdmsr(MSR_IA32_FEATURE_CONTROL);
 	if (!(control & FEATURE_CONTROL_LOCKED)) {
 		wrmsr(MSR_IA32_FEATURE_CONTROL,
 		      control | FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMX_OUTSIDE);
 		control = rdmsr(MSR_IA32_FEATURE_CONTROL);
 	}
-	if (!(control & FEATURE_CONTROL_VMX_OUTSIDE))
+	return control & FEATURE_CONTROL_VMX_OUTSIDE;
+}
+
+/* VMXON is possible at all: CPUID, and the firmware's word in IA32_FEATURE_CONTROL. */
+static void check_vmx_present(void)
+{
+	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_VMX))
+		panic("no-vmx", "this processor has no VMX: Manfred needs Intel VT-x "
+				"(under another hypervisor, switch on nested virtualization)");
+	if (!open_vmx())
 		panic("vmx-locked", "VMX is locked off by firmware: enable "
 				    "'Intel Virtualization Technology' in the firmware setup");
+}
+
+const char *machine_difference(void)
+{
+	const struct {
+		bool differs;
+		const char *what;
+	} checks[] = {
+		{ !(cpuid(1, 0).ecx & CPUID_1_ECX_VMX) || !open_vmx(), "IA32_FEATURE_CONTROL" },
+		{ rdmsr(MSR_IA32_VMX_BASIC) != machine.vmx_basic, "IA32_VMX_BASIC" },
+		{ rdmsr(MSR_IA32_VMX_MISC) != machine.vmx_misc, "IA32_VMX_MISC" },
+		{ rdmsr(MSR_IA32_VMX_EPT_VPID_CAP) != machine.ept_vpid_cap,
+		  "IA32_VMX_EPT_VPID_CAP" },
+		{ rdmsr(MSR_IA32_VMX_CR0_FIXED0) != machine.cr0_fixed0, "IA32_VMX_CR0_FIXED0" },
+		{ rdmsr(MSR_IA32_VMX_CR0_FIXED1) != machine.cr0_fixed1, "IA32_VMX_CR0_FIXED1" },
+		{ rdmsr(MSR_IA32_VMX_CR4_FIXED0) != machine.cr4_fixed0, "IA32_VMX_CR4_FIXED0" },
+		{ rdmsr(MSR_IA32_VMX_CR4_FIXED1) != machine.cr4_fixed1, "IA32_VMX_CR4_FIXED1" },
+	};
+	struct vmx_controls own;
+
+	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
+		if (checks[i].differs)
+			return checks[i].what;
+	choose_controls(&own);
+	own.exit |= machine.controls.exit & EXIT_SECONDARY;
+	if (memcmp(&own, &machine.controls, sizeof(own)) != 0)
+		return "set of VMX controls";
+	return NULL;
 }
 
 void machine_probe(void)

@@ -41,6 +41,12 @@ extern struct machine machine;
 /* Read the processor's capabilities; ends the boot with every missing one named. */
 void machine_probe(void);
 
+/*
+ * What of VMX is other on this processor than on the first one, so that it cannot share VMCS
+ * set-ups with it; NULL: nothing. Opens VMX on it.
+ */
+const char *machine_difference(void);
+
 /* May this control of a 32-bit field be 1? By its capability MSR. */
 bool machine_may_set(uint32_t capability_msr, uint32_t bit);
 

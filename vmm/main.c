@@ -9,12 +9,13 @@
 #include "vmm/cpu.h"
 #include "vmm/end.h"
 #include "vmm/fred_check.h"
-#include "vmm/guest.h"
 #include "vmm/io.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
 #include "vmm/memory.h"
+#include "vmm/smp.h"
 #include "vmm/vcpu.h"
+#include "vmm/vm.h"
 #include "vmm/x86.h"
 
 void vmm_main(const struct boot_info *boot) __attribute__((noreturn));
@@ -55,33 +56,6 @@ static void do_damage(enum debug_fault fault)
 	}
 }
 
-static struct vcpu *create_guest(struct vm *vm)
-{
-	switch (vm->config->kind) {
-	case GUEST_LINUX:
-		return guest_linux_create(vm);
-	case GUEST_MULTIBOOT:
-		return guest_multiboot_create(vm);
-	case GUEST_SELFTEST:
-		break;
-	}
-	return guest_selftest_create(vm);
-}
-
-static void vm_init(struct vm *vm, const struct boot_info *boot, uint32_t index)
-{
-	vm->boot = boot;
-	vm->config = &boot->config.guests[index];
-	vm->files = &boot->guests[index];
-	vm->name = vm->config->name;
-	vm->devices = vm->config->devices == DEVICES_PASSTHROUGH ? VM_DEVICES_PASSTHROUGH
-								 : VM_DEVICES_NONE;
-	vm->memmap = boot->memmap;
-	if (vm->config->memory != 0 && vm->devices == VM_DEVICES_PASSTHROUGH &&
-	    !memmap_limit_ram(&vm->memmap, vm->config->memory))
-		panic("memory-map", "the memory map has too many ranges");
-}
-
 static void log_memory(void)
 {
 	uint64_t used, total;
@@ -95,9 +69,6 @@ static void log_memory(void)
 
 void vmm_main(const struct boot_info *boot)
 {
-	static struct vm vm; /* holds a memory map: too large for the stack */
-	struct vcpu *vcpu;
-
 	memory_init(boot); /* the rest of the region, the page tables: before any allocation */
 	cpu_init(0);	   /* GDT, TSS, IDT, per-CPU data: from here on a fault is caught */
 	log_init(boot);	   /* the consoles: from here on it is reported */
@@ -110,16 +81,8 @@ void vmm_main(const struct boot_info *boot)
 	machine_probe();     /* what VMX can do here */
 	vmx_enable();
 	fred_check(boot); /* and whether what it has of FRED works */
-	vm_init(&vm, boot, 0);
-	vcpu = create_guest(&vm);
+	smp_start(boot);
+	vm_load_all(boot);
 	log_memory();
-	if (vm.devices == VM_DEVICES_PASSTHROUGH && boot->processor_count > 1)
-		log_info("the guest gets one of %u processors; the others stay as the firmware "
-			 "left them, and "
-			 "nothing keeps a guest with this machine's APIC from starting them",
-			 boot->processor_count);
-	log_info("entering guest %s", vm.name);
-	if (vm.devices == VM_DEVICES_PASSTHROUGH)
-		log_share_consoles();
-	vcpu_run(vcpu);
+	smp_run(vm_run_all);
 }

@@ -15,6 +15,7 @@
 #include "vmm/exit.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
+#include "vmm/sipi.h"
 #include "vmm/vcpu.h"
 #include "vmm/vmcs.h"
 #include "vmm/x86.h"
@@ -172,6 +173,14 @@ void msr_set_exits(const struct vcpu *vcpu, uint32_t msr, bool exits)
 		apply(find(msr), vcpu->vm, vcpu->msr_bitmap, msr);
 }
 
+void msr_set_write_exits(const struct vcpu *vcpu, uint32_t msr, bool exits)
+{
+	if (exits)
+		forbid(vcpu->msr_bitmap + BITMAP_WRITE, msr);
+	else
+		apply(find(msr), vcpu->vm, vcpu->msr_bitmap, msr);
+}
+
 /*
  * Linux switches FRED off on a processor that it takes to be vulnerable to Meltdown, since its
  * page-table isolation does not go with FRED.
@@ -229,6 +238,16 @@ static bool write_pl0_ssp(struct vcpu *vcpu, uint64_t value)
 	return true;
 }
 
+/* It exits while there is a processor to be started: sipi.c. */
+static bool write_icr(struct vcpu *vcpu, uint64_t value)
+{
+	if (vcpu->vm->devices != VM_DEVICES_PASSTHROUGH)
+		return false;
+	if ((rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_X2APIC) && sipi_command(vcpu, value))
+		return true;
+	return wrmsr_safe(MSR_IA32_X2APIC_ICR, value);
+}
+
 static bool write_virtual(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
 	switch (msr) {
@@ -242,6 +261,8 @@ static bool write_virtual(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 		return write_pl0_ssp(vcpu, value);
 	case MSR_IA32_FEATURE_CONTROL:
 		return false; /* locked */
+	case MSR_IA32_X2APIC_ICR:
+		return write_icr(vcpu, value);
 	default:
 		return soft_fred_wrmsr(vcpu, msr, value);
 	}

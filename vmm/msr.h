@@ -15,5 +15,7 @@ void msr_bitmap_fill(const struct vm *vm, uint8_t *bitmap);
 /* Make a vcpu's reads and writes of an MSR that is in the policy exit, or as the policy says again.
  */
 void msr_set_exits(const struct vcpu *vcpu, uint32_t msr, bool exits);
+/* The same for writes alone. */
+void msr_set_write_exits(const struct vcpu *vcpu, uint32_t msr, bool exits);
 
 #endif

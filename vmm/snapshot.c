@@ -315,6 +315,9 @@ static void destroy(struct vcpu *vcpu)
 	vcpu->vm = kept.vm;
 	vcpu->cpu = kept.cpu;
 	vcpu->index = kept.index;
+	vcpu->state = kept.state;
+	vcpu->startup = kept.startup;
+	vcpu->interrupts = kept.interrupts;
 	vcpu->vmcs = kept.vmcs;
 	vcpu->vpid = kept.vpid;
 	vcpu->msr_bitmap = kept.msr_bitmap;

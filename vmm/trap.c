@@ -158,7 +158,7 @@ static void report_fault(const struct trap_frame *frame)
 	if (reports > 2)
 		for (;;)
 			hlt();
-	log_take_back_consoles();
+	machine_end_begin();
 	log_error("fault in the VMM: %s (vector %llu), error code 0x%llx, on processor %u",
 		  vector_names[frame->vector] ? vector_names[frame->vector] : "reserved vector",
 		  (unsigned long long)frame->vector, (unsigned long long)frame->error_code,

@@ -21,6 +21,7 @@
 #include "vmm/machine.h"
 #include "vmm/memory.h"
 #include "vmm/msr.h"
+#include "vmm/smp.h"
 #include "vmm/trap.h"
 #include "vmm/vmcs.h"
 #include "vmm/x86.h"
@@ -43,8 +44,10 @@ _Static_assert(offsetof(struct guest_regs, r15) == 14 * sizeof(uint64_t), "entry
 
 /* entry.asm */
 void vcpu_launch(struct vcpu *vcpu) __attribute__((noreturn));
+void vcpu_resume(struct vcpu *vcpu) __attribute__((noreturn));
 extern const uint8_t vmexit_entry[], vmexit_entry_traced[];
 extern const uint8_t vcpu_resume_begin[], vcpu_resume_end[];
+extern const uint8_t cpu_wait_begin[], cpu_wait_end[];
 
 static uint64_t *gpr(struct vcpu *vcpu, unsigned int number)
 {
@@ -191,7 +194,7 @@ static void set_host_state(struct vcpu *vcpu, const uint8_t *exit_entry)
 	vmcs_write(VMCS_HOST_RIP, (uint64_t)exit_entry);
 }
 
-static void set_segment(enum segment segment, uint16_t selector, uint32_t limit, uint32_t rights)
+void vcpu_set_segment(enum segment segment, uint16_t selector, uint32_t limit, uint32_t rights)
 {
 	vmcs_write(VMCS_SEGMENT(VMCS_GUEST_ES_SELECTOR, segment), selector);
 	vmcs_write(VMCS_SEGMENT(VMCS_GUEST_ES_BASE, segment), 0);
@@ -202,10 +205,10 @@ static void set_segment(enum segment segment, uint16_t selector, uint32_t limit,
 static void set_flat_segments(uint32_t code_rights)
 {
 	for (enum segment s = SEG_ES; s <= SEG_GS; s++)
-		set_segment(s, BOOT_SELECTOR_DATA, SEGMENT_LIMIT_4G, ACCESS_RIGHTS_DATA);
-	set_segment(SEG_CS, BOOT_SELECTOR_CODE, SEGMENT_LIMIT_4G, code_rights);
-	set_segment(SEG_LDTR, 0, 0, ACCESS_RIGHTS_UNUSABLE);
-	set_segment(SEG_TR, 0, TSS_LIMIT, ACCESS_RIGHTS_TSS_BUSY);
+		vcpu_set_segment(s, BOOT_SELECTOR_DATA, SEGMENT_LIMIT_4G, ACCESS_RIGHTS_DATA);
+	vcpu_set_segment(SEG_CS, BOOT_SELECTOR_CODE, SEGMENT_LIMIT_4G, code_rights);
+	vcpu_set_segment(SEG_LDTR, 0, 0, ACCESS_RIGHTS_UNUSABLE);
+	vcpu_set_segment(SEG_TR, 0, TSS_LIMIT, ACCESS_RIGHTS_TSS_BUSY);
 }
 
 static void set_guest_state(struct vcpu *vcpu)
@@ -238,11 +241,33 @@ static void set_guest_state(struct vcpu *vcpu)
 	write_dr6(DR6_RESET);
 }
 
+/* SDM 3A, table 10-1: INIT leaves FPU, MSRs, XCR0 and the TSC alone, and empties the TLB. */
+void vcpu_reset(struct vcpu *vcpu)
+{
+	const uint64_t vpid = VPID_CAP_INVVPID | VPID_CAP_INVVPID_ALL;
+
+	if (vcpu->soft.on)
+		soft_fred_switch(vcpu, false);
+	event_forget(vcpu);
+	memset(&vcpu->regs, 0, sizeof(vcpu->regs));
+	vcpu->regs.rdx = cpuid(1, 0).eax;
+	set_guest_state(vcpu);
+	vmcs_clear_bits(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_GUEST);
+	write_cr2(0);
+	write_dr0(0);
+	write_dr1(0);
+	write_dr2(0);
+	write_dr3(0);
+	if ((machine.ept_vpid_cap & vpid) == vpid)
+		invvpid(INVVPID_ALL, 0, 0);
+}
+
 void vcpu_vmcs_init(struct vcpu *vcpu)
 {
 	const bool traced = vcpu->vm->boot->config.log == LOG_TRACE;
 
 	make_vmcs_current(vcpu);
+	vcpu->launched = false;
 	set_controls(vcpu);
 	set_host_state(vcpu, traced ? vmexit_entry_traced : vmexit_entry);
 	set_guest_state(vcpu);
@@ -260,22 +285,24 @@ void vm_prepare(struct vm *vm)
 	ept_create(vm);
 }
 
-struct vcpu *vcpu_create(struct vm *vm)
+struct vcpu *vcpu_create(struct vm *vm, uint32_t index)
 {
 	static uint16_t vpids; /* 0 is the VMM's own */
 	struct vcpu *const vcpu = stack_alloc(STACK_PAGES, VCPU_PAGES);
 
 	vcpu->vm = vm;
 	vcpu->cpu = cpu_current();
-	vcpu->index = vm->vcpu_count;
+	vcpu->index = index;
 	vcpu->guest_cr4_allowed = guest_cr4_allowed(vm);
 	vcpu->vpid = __atomic_add_fetch(&vpids, 1, __ATOMIC_RELAXED);
 	vcpu->msr_bitmap = page_alloc();
 	msr_bitmap_fill(vm, vcpu->msr_bitmap);
 	vcpu->vmcs = virt_to_phys(page_alloc());
 	vcpu_vmcs_init(vcpu);
-	vm->vcpus[vm->vcpu_count++] = vcpu;
-	cpu_current()->vcpu = vcpu;
+	vm->vcpus[index] = vcpu;
+	if (vm->devices == VM_DEVICES_PASSTHROUGH)
+		vcpu->cpu->passthrough = vcpu;
+	vcpu->cpu->vcpu = vcpu;
 	return vcpu;
 }
 
@@ -318,6 +345,9 @@ void vcpu_run(struct vcpu *vcpu)
 	if (vcpu->vm->boot->config.debug == DEBUG_INVALID_GUEST_STATE)
 		vmcs_clear_bits(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED);
 	fred_load(vcpu);
+	if (vcpu->launched)
+		vcpu_resume(vcpu);
+	vcpu->launched = true;
 	vcpu_launch(vcpu);
 }
 
@@ -331,16 +361,27 @@ static void resume_again(struct trap_frame *frame, const struct vcpu *vcpu)
 	}
 }
 
+/* A wait that has not begun yet must see what has come. */
+static void wait_again(struct trap_frame *frame)
+{
+	if (frame->rip >= (uint64_t)cpu_wait_begin && frame->rip < (uint64_t)cpu_wait_end)
+		frame->rip = (uint64_t)cpu_wait_begin;
+}
+
 void vcpu_nmi_in_host(struct trap_frame *frame)
 {
 	struct vcpu *const vcpu = cpu_current()->vcpu;
 
-	if (!vcpu) {
-		log_error("an NMI came before there was a guest to have it: dropped");
-		return;
+	if (!smp_take_nmi()) {
+		if (!vcpu) {
+			log_error("an NMI came before there was a guest to have it: dropped");
+			return;
+		}
+		vcpu_set_work(vcpu, WORK_NMI_ARRIVED);
 	}
-	vcpu_set_work(vcpu, WORK_NMI_ARRIVED);
-	resume_again(frame, vcpu);
+	wait_again(frame);
+	if (vcpu)
+		resume_again(frame, vcpu);
 }
 
 /* The VMM runs with interrupts off. An emulator delivers one nevertheless: docs/errata.md, FR-4. */

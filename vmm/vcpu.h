@@ -16,6 +16,7 @@
 #include "vmm/ept.h"
 #include "vmm/event.h"
 #include "vmm/soft_fred.h"
+#include "vmm/spinlock.h"
 #include "vmm/trace.h"
 
 struct cpu;
@@ -41,6 +42,19 @@ enum fred_backend {
 	FRED_BACKEND_SOFT,   /* the VMM: soft_fred.c */
 };
 
+/* Start in 64-bit mode; guest-physical addresses. */
+struct mode64 {
+	uint64_t cr3, rip, rsp, gdt;
+};
+
+/* How the first vcpu of a guest begins. */
+struct vm_start {
+	bool protected_mode32; /* without paging, else as mode64 says */
+	uint32_t entry32;
+	struct mode64 mode64;
+	struct guest_regs regs;
+};
+
 enum vm_devices {
 	VM_DEVICES_NONE,	/* memory from `memory` only; ports read as ones */
 	VM_DEVICES_PASSTHROUGH, /* the machine as it is, but for the VMM's region */
@@ -52,7 +66,8 @@ struct vm {
 	struct vm_memory memory; /* VM_DEVICES_NONE */
 	struct guest_ram ram; /* a large piece of the guest's memory, for software FRED's walks */
 	struct memmap memmap; /* what the guest is told */
-	uint64_t *ept;	      /* PML4 */
+	struct vm_start start;
+	uint64_t *ept; /* PML4 */
 	uint64_t ept_pointer;
 	uint8_t *io_bitmaps; /* two pages */
 	uint32_t exception_bitmap;
@@ -61,6 +76,9 @@ struct vm {
 	const struct boot_info *boot;
 	const struct guest_config *config; /* this guest's part of boot->config */
 	const struct boot_guest *files;	   /* and of boot's files */
+	struct spinlock lock; /* of the EPT, of apics_watched, of its vcpus' state and startup */
+	bool apics_watched;
+	uint32_t first_cpu; /* has vcpu 0, the next one vcpu 1 */
 	uint32_t vcpu_count;
 	struct vcpu *vcpus[CONFIG_CPUS_MAX];
 };
@@ -73,12 +91,25 @@ enum vcpu_work {
 	WORK_NMI_ARRIVED = 1 << 3,	 /* set by the VMM's NMI handler, at any time */
 	WORK_INTERRUPT_ARRIVED = 1 << 4, /* the same for interrupts */
 	WORK_SNAPSHOT = 1 << 5,		 /* at the next interrupted delivery: snapshot.h */
+	WORK_LOOK = 1 << 6,		 /* this processor has something to look at: sched.h */
 };
 
 /* Interrupts of the machine that the VMM took from the APIC: none may get lost. */
 struct interrupt_counts {
 	uint64_t taken, delivered;
 	uint64_t merged; /* taken while the same vector waited already: the APIC prevents it */
+};
+
+enum vcpu_state {
+	VCPU_RUNS,
+	VCPU_HALTED, /* with interrupts off: until NMI, INIT */
+	VCPU_WAITS_FOR_SIPI,
+};
+
+/* INIT and SIPI that were sent to a vcpu and are not carried out yet: sipi.c, with vm->lock. */
+struct startup {
+	bool init, sipi;
+	uint8_t vector;
 };
 
 struct vcpu {
@@ -88,8 +119,11 @@ struct vcpu {
 	uint8_t cr8;   /* of a guest without an APIC */
 	uint8_t timer_vector;
 	struct vm *vm;
-	struct cpu *cpu;		 /* the processor that runs it, always the same */
-	uint32_t index;			 /* in vm->vcpus */
+	struct cpu *cpu; /* the processor that runs it, always the same */
+	uint32_t index;	 /* in vm->vcpus */
+	enum vcpu_state state;
+	struct startup startup;
+	bool launched;			 /* its VMCS: VMRESUME is the way to enter */
 	struct event event;		 /* valid with WORK_EVENT */
 	uint64_t pending_interrupts[4];	 /* acknowledged vectors, with WORK_INTERRUPT */
 	uint64_t vmcs;			 /* physical */
@@ -104,6 +138,11 @@ struct vcpu {
 	uint64_t exits_by_reason[EXIT_REASON_COUNT];
 	struct trace trace;
 };
+
+static inline bool vm_is_smp(const struct vm *vm)
+{
+	return vm->vcpu_count > 1;
+}
 
 /* One instruction each: the NMI handler may set a bit between any two. */
 static inline void vcpu_set_work(struct vcpu *vcpu, enum vcpu_work bit)
@@ -125,7 +164,13 @@ void vm_prepare(struct vm *vm);
 
 /* Make a vcpu of this VM on this processor, its VMCS current, in the state of a processor after
  * INIT but for what the guest's loader sets. */
-struct vcpu *vcpu_create(struct vm *vm);
+struct vcpu *vcpu_create(struct vm *vm, uint32_t index);
+
+/* What INIT makes of the current vcpu, but for where it goes on: sipi.c. */
+void vcpu_reset(struct vcpu *vcpu);
+
+/* Of the current VMCS, with base 0. Rights: ACCESS_RIGHTS_*. */
+void vcpu_set_segment(enum segment segment, uint16_t selector, uint32_t limit, uint32_t rights);
 
 /* Make the vcpu's VMCS new and current, as vcpu_create() leaves it. */
 void vcpu_vmcs_init(struct vcpu *vcpu);
@@ -135,7 +180,7 @@ void vcpu_vmcs_clear(const struct vcpu *vcpu);
 /* Bytes that a vcpu takes, with its stack. */
 size_t vcpu_memory_size(void);
 
-/* Enter the guest for the first time; from then on the VMM runs in exits only. */
+/* Enter the guest, its VMCS current; from then on the VMM runs in exits only. */
 void vcpu_run(struct vcpu *vcpu) __attribute__((noreturn));
 
 /* What the VMM's handlers of NMIs and interrupts do: these are the guest's. */
@@ -148,11 +193,6 @@ void vcpu_print_registers(const struct vcpu *vcpu);
 /* GDT for a guest's first instructions: the selectors of the Linux boot protocol, 0x10 and 0x18. */
 #define BOOT_GDT_SIZE 32
 void boot_gdt_write(uint64_t gdt[BOOT_GDT_SIZE / sizeof(uint64_t)]);
-
-/* Start in 64-bit mode; guest-physical addresses. */
-struct mode64 {
-	uint64_t cr3, rip, rsp, gdt;
-};
 
 void vcpu_set_mode64(const struct vcpu *vcpu, const struct mode64 *mode);
 

@@ -197,10 +197,13 @@ enum activity_state { ACTIVITY_ACTIVE, ACTIVITY_HLT, ACTIVITY_SHUTDOWN, ACTIVITY
 #define ACCESS_RIGHTS_CODE64   0xa09bU /* execute/read, accessed, present, DPL 0, L, 4 KiB */
 #define ACCESS_RIGHTS_CODE32   0xc09bU
 #define ACCESS_RIGHTS_DATA     0xc093U /* read/write, accessed, present, DPL 0, 32 bit, 4 KiB */
+#define ACCESS_RIGHTS_CODE16   0x009bU
+#define ACCESS_RIGHTS_DATA16   0x0093U
 #define ACCESS_RIGHTS_LDT      0x0082U
 #define ACCESS_RIGHTS_TSS_BUSY 0x008bU
 #define ACCESS_RIGHTS_DPL(ar)  (((ar) >> 5) & 3)
 #define ACCESS_RIGHTS_L	       (1U << 13)
+#define ACCESS_RIGHTS_DB       (1U << 14)
 
 /* Exit qualifications */
 #define CR_ACCESS_REGISTER(q)  ((unsigned int)(q)&0xf)

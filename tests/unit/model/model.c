@@ -12,6 +12,8 @@
 #include "vmm/exit.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
+#include "vmm/sipi.h"
+#include "vmm/smp.h"
 #include "vmm/vcpu.h"
 #include "vmm/vmcs.h"
 
@@ -419,6 +421,18 @@ void raise_gp(struct vcpu *vcpu __attribute__((unused)))
 void raise_ud(struct vcpu *vcpu __attribute__((unused)))
 {
 	model.uds++;
+}
+
+void smp_request_others(enum cpu_request request __attribute__((unused)))
+{
+	model.requests++;
+}
+
+/* INIT and SIPI are kept from the machine. */
+bool sipi_command(struct vcpu *vcpu __attribute__((unused)), uint64_t icr)
+{
+	model.commands++;
+	return (icr >> 8 & 7) == 5 || (icr >> 8 & 7) == 6;
 }
 
 void skip_instruction(void)
