@@ -208,7 +208,7 @@ enum walk_result guest_walk(const struct guest_paging *paging, uint64_t linear,
 	kept->page = 0;
 	if (!walk_plain(paging, linear, access, kept))
 		return walk_with_care(paging, linear, access, memory, fault);
-	kept->page = (linear & ~PAGE_MASK) + 1;
+	kept->page = linear | PAGE_MASK;
 	kept->cr3 = paging->cr3;
 	kept->five_levels = paging->cr4 & CR4_LA57;
 	*memory = kept->memory + (linear & PAGE_MASK);

@@ -31,7 +31,7 @@ enum guest_access {
  * entries are still the same: they are read again every time.
  */
 struct guest_kept_walk {
-	uint64_t page; /* linear, and 1: 0 is none */
+	uint64_t page; /* the last linear address in it; 0: none */
 	uint64_t cr3;
 	const uint64_t *entries[WALK_LEVELS_MAX]; /* below a large page: the last again */
 	uint64_t values[WALK_LEVELS_MAX];
@@ -84,7 +84,7 @@ static inline void *guest_walk_again(const struct guest_paging *paging, uint64_t
 	const struct guest_kept_walk *const kept =
 		&paging->walks->kept[access][(linear / PAGE_SIZE) % WALKS_KEPT];
 
-	if (kept->page == (linear & ~PAGE_MASK) + 1 && kept->cr3 == paging->cr3 &&
+	if (kept->page == (linear | PAGE_MASK) && kept->cr3 == paging->cr3 &&
 	    guest_entry_is_same(kept, 0) && guest_entry_is_same(kept, 1) &&
 	    guest_entry_is_same(kept, 2) && guest_entry_is_same(kept, 3) &&
 	    (!kept->five_levels || guest_entry_is_same(kept, 4)))
