@@ -42,6 +42,7 @@ suite_leave:
 	mov	rax, [saved_cr4]
 	mov	cr4, rax
 	mov	rsp, [saved_rsp]
+	and	rsp, -16 ; as a call wants it, which left 8 bytes there: C may use vector registers
 	call	suite_left
 	ud2
 
