@@ -246,7 +246,8 @@ EMULATED := build/manfred.efi build/fredcheck.efi build/tools/probe.efi build/to
 
 # Only from make's command line: names like LOG and DEBUG mean other things in
 # many an environment.
-RUN_VARIABLES := CONFIG GUEST KERNEL INITRD CMDLINE MODULES MEMORY FRED LOG TESTS ERRATA DEBUG AT_END CPUS TIMEOUT
+RUN_VARIABLES := CONFIG GUEST KERNEL INITRD CMDLINE MODULES MEMORY FRED LOG TESTS ERRATA DEBUG AT_END CPUS TIMEOUT \
+	EMULATOR
 $(foreach name,$(RUN_VARIABLES),$(if $(filter environment,$(origin $(name))),$(eval unexport $(name))))
 
 .PHONY: run

@@ -7,6 +7,7 @@
 #include "boot/cpu.h"
 #include "boot/loader.h"
 #include "lib/console.h"
+#include "lib/debug_exit.h"
 #include "lib/format.h"
 #include "lib/layout.h"
 #include "lib/result_screen.h"
@@ -190,5 +191,7 @@ void suite_left(uint64_t failed, const struct results *results)
 		      failed ? "failed" : "ok", failed ? "tests" : "tests-passed");
 	show_on_screen(results, line);
 	console_print("%s", line);
+	if (loader.info.config.at_end == AT_END_DEBUG_EXIT)
+		port_write(PORT_DEBUG_EXIT, failed ? DEBUG_EXIT_FAILED : DEBUG_EXIT_OK);
 	power_off();
 }

@@ -4,6 +4,7 @@
  */
 #include "boot/cpu.h"
 #include "boot/loader.h"
+#include "lib/debug_exit.h"
 #include "lib/format.h"
 
 #define PREFIX_MAX 32
@@ -51,6 +52,8 @@ void loader_log(struct loader *loader, const char *format, ...)
 EFI_STATUS give_up(struct loader *loader)
 {
 	console_print("%s: end status=failed reason=%s exits=0", loader->program, loader->reason);
+	if (loader->info.config.at_end == AT_END_DEBUG_EXIT)
+		port_write(PORT_DEBUG_EXIT, DEBUG_EXIT_FAILED);
 	if (loader->boot == NULL) {
 		disable_interrupts();
 		for (;;)

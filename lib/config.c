@@ -66,6 +66,7 @@ static const struct choice ends[] = {
 	{ "poweroff", AT_END_POWEROFF },
 	{ "reboot", AT_END_REBOOT },
 	{ "halt", AT_END_HALT },
+	{ "debug-exit", AT_END_DEBUG_EXIT },
 	{ NULL, 0 },
 };
 

@@ -25,7 +25,13 @@ enum guest_console { GUEST_CONSOLE_LOG, GUEST_CONSOLE_NONE };
 enum guest_priority { PRIORITY_NORMAL, PRIORITY_HIGH };
 enum fred_mode { FRED_AUTO, FRED_NATIVE, FRED_SOFT, FRED_OFF };
 enum log_level { LOG_ERROR, LOG_INFO, LOG_DEBUG, LOG_TRACE };
-enum at_end { AT_END_GUEST, AT_END_POWEROFF, AT_END_REBOOT, AT_END_HALT };
+enum at_end {
+	AT_END_GUEST, /* no key given: do what the guest asked for */
+	AT_END_POWEROFF,
+	AT_END_REBOOT,
+	AT_END_HALT,
+	AT_END_DEBUG_EXIT, /* lib/debug_exit.h; power off where nothing listens */
+};
 
 /* Bits of config.console. */
 enum { CONSOLE_SERIAL = 1, CONSOLE_SCREEN = 2 };
@@ -63,7 +69,7 @@ struct guest_config {
 
 struct config {
 	enum log_level log;
-	enum at_end at_end; /* AT_END_GUEST: no key given, do what the guest asked for */
+	enum at_end at_end;
 	enum debug_fault debug;
 	uint32_t console;     /* CONSOLE_* bits */
 	uint32_t cpus;	      /* how many of the machine's processors to use; 0: all */

@@ -2,8 +2,9 @@
 """Runs an emulator on a disk image and reads its serial line.
 
 Everything that is particular to Bochs or QEMU lives here: how to find them,
-what they can do, their configuration, and when a run is over. An emulator's
-exit status says nothing: a run is judged by its serial log alone.
+what they can do, their configuration, and when a run is over. A run is judged
+by its serial log alone: Bochs' exit status says nothing, and QEMU's only with
+at_end = debug-exit.
 """
 import dataclasses
 import hashlib
@@ -75,6 +76,7 @@ class Result:
     timed_out: bool
     seconds: float
     emulator_log: str = ""
+    exit_status: int | None = None  # of an emulator that ended by itself
 
     @property
     def lines(self):
@@ -265,7 +267,8 @@ class Qemu:
             [self.program, "-machine", "pc,accel=tcg", "-cpu", machine.model or "max",
              "-smp", str(machine.cpus), "-m", str(machine.memory), "-bios", str(FIRMWARE),
              "-drive", f"format=raw,file={image}", "-serial", f"file:{serial}",
-             "-display", "none", "-monitor", "none", "-net", "none"],
+             "-display", "none", "-monitor", "none", "-net", "none",
+             "-device", "isa-debug-exit,iobase=0xf4,iosize=1"],
             stdin=subprocess.PIPE,
             stdout=open(folder / "qemu.out", "wb"),
             stderr=subprocess.STDOUT,
@@ -295,11 +298,13 @@ def run(emulator, image, machine, timeout, folder, until=END_LINE, grace=GRACE_S
             waiting = [until] if isinstance(until, re.Pattern) else list(until)
             log, timed_out = _follow(process, reader, started + timeout, waiting, grace, echo)
         finally:
+            exit_status = process.poll()
             _kill(process)
             os.close(reader)
             pathlib.Path(f"{image}.lock").unlink(missing_ok=True)
     (folder / "serial.log").write_bytes(log)
-    return Result(plain(log), timed_out, time.monotonic() - started, emulator.complaints(folder))
+    seconds = time.monotonic() - started
+    return Result(plain(log), timed_out, seconds, emulator.complaints(folder), exit_status)
 
 
 def _follow(process, reader, deadline, waiting, grace, echo):

@@ -6,16 +6,17 @@ Variables, given to make (`make run GUEST=selftest`), override manfred.cfg:
 
   GUEST=linux|selftest|multiboot  KERNEL=file INITRD=file CMDLINE=text MODULES="file..."
   MEMORY=size of the guest (256M) FRED=auto|native|soft|off  LOG=error|info|debug|trace
-  TESTS=pattern (selftest)        DEBUG=deliberate damage    AT_END=poweroff|reboot|halt
+  TESTS=pattern (selftest)        DEBUG=deliberate damage    AT_END=poweroff|reboot|halt|debug-exit
   ERRATA=identifiers of deviations that the selftest expects: FR-4,FR-7
   CONFIG=file, a whole manfred.cfg, instead of all above: the files that it names are
     taken from its folder; \vmlinuz and \initrd.img, if not there, are Debian's and ours
   CPUS=processors                 MACHINE_MEMORY=MiB         TIMEOUT=seconds
   BOCHS=program BXSHARE=folder    another Bochs              MODEL=its processor model
+  EMULATOR=bochs|qemu             qemu: a machine without VMX, for the loader
 
-The whole log is left in build/run/serial.log. Exit status: 0 when the end line
-says ok, 1 when it does not or there is none, 2 for wrong usage, 124 when time
-is up.
+The whole log is left in build/run/serial.log. Exit status, on either emulator: 0
+when the end line says ok, 1 when it does not or there is none, 2 for wrong
+usage, 124 when time is up.
 """
 import os
 import pathlib
@@ -109,6 +110,17 @@ def make_image(image):
     boot.manfred_image(image, config, files, data_partition=True)
 
 
+def find_emulator(machine):
+    name = variable("EMULATOR", "bochs")
+    if name == "qemu":
+        return emulator.Qemu()
+    if name != "bochs":
+        raise UsageError(f"EMULATOR={name}: allowed are bochs, qemu")
+    bochs = emulator.Bochs()
+    bochs.require(machine)
+    return bochs
+
+
 def echo(lines):
     print(lines, end="", flush=True)
 
@@ -120,9 +132,7 @@ def run():
     timeout = number("TIMEOUT", 600)
     image = FOLDER / "manfred.img"
     make_image(image)
-    bochs = emulator.Bochs()
-    bochs.require(machine)
-    result = boot.boot(bochs, image, machine, timeout, echo=echo)
+    result = boot.boot(find_emulator(machine), image, machine, timeout, echo=echo)
     log = os.path.relpath(FOLDER / "serial.log")
     if result.end:
         print(f"\nrun: status={result.end[0]} in {result.seconds:.0f} s; the log is {log}")

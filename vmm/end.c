@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "lib/debug_exit.h"
 #include "lib/format.h"
 #include "vmm/cpu.h"
 #include "vmm/exit.h"
@@ -50,7 +51,9 @@ static void end(enum end_status status, const char *reason, enum at_end action)
 	log_error("%s", line);
 	verdict_show(line);
 	vmx_disable();
-	if (action == AT_END_POWEROFF)
+	if (action == AT_END_DEBUG_EXIT)
+		outb(PORT_DEBUG_EXIT, status == END_OK ? DEBUG_EXIT_OK : DEBUG_EXIT_FAILED);
+	if (action == AT_END_POWEROFF || action == AT_END_DEBUG_EXIT)
 		io_power_off();
 	else if (action == AT_END_REBOOT)
 		io_reset();

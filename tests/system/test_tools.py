@@ -19,7 +19,7 @@ def run_tool(**variables):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return done.returncode, done.stderr
@@ -93,6 +93,33 @@ class TestConfigFile:
         path.write_text("kernel = \\absent\n")
         with pytest.raises(run.UsageError, match="absent: no such file"):
             run.make_image_of("image", str(path))
+
+
+class TestExitStatus:
+    """What a script that starts an emulator gets to know without reading the log."""
+
+    @pytest.mark.parametrize(
+        "variables,status",
+        (
+            ({"TESTS": "cpuid.*", "AT_END": "debug-exit"}, 0),
+            ({"TESTS": "no-such-test"}, 1),
+            ({"TIMEOUT": "1"}, 124),
+            ({"EMULATOR": "qemu"}, 1),
+            ({"EMULATOR": "qemu", "TIMEOUT": "1"}, 124),
+            ({"EMULATOR": "vmware"}, 2),
+        ),
+    )
+    def test_run(self, variables, status):
+        assert run_tool(GUEST="selftest", **variables)[0] == status
+
+    @pytest.fixture(scope="class")
+    def log(self, loader):
+        return loader({"guest": "selftest", "at_end": "debug-exit"}, grace=30)
+
+    def test_debug_exit(self, log):
+        """The loader's end, on QEMU: (0x11 << 1) | 1."""
+        log.ends("failed", "no-vmx")
+        assert log.result.exit_status == 35
 
 
 class TestImages:

@@ -152,7 +152,7 @@ TEST(file_errors)
 		{ "fred = on", 1, "fred = on: allowed are auto, native, soft, off" },
 		{ "log = all", 1, "log = all: allowed are error, info, debug, trace" },
 		{ "console = lpt", 1, "console = lpt: allowed are serial, screen, both" },
-		{ "at_end = x", 1, "at_end = x: allowed are poweroff, reboot, halt" },
+		{ "at_end = x", 1, "at_end = x: allowed are poweroff, reboot, halt, debug-exit" },
 		{ "debug = 1", 1,
 		  "debug = 1: allowed are none, invalid-guest-state, vmm-fault, "
 		  "vmm-stack-overflow, vmm-write-text, vmm-nmi" },
