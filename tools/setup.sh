@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Installs the host's packages that a purpose needs and that are missing, and
-# says so first: tools/setup.sh build|run|test|check. Silent when all is there.
+# says so first: tools/setup.sh build|run|test|check|lab. Silent when all is there.
 set -eu
 
 # One line per package: purpose, package, why.
@@ -28,10 +28,14 @@ packages() {
 		test  python3-zbar     reads the QR codes on them
 		test  qemu-system-x86  a machine without VMX
 		test  ovmf             UEFI firmware for it
+		test  python3-pexpect  a serial line as labs read it, in tests
+		test  python3-yaml     reads the labs' files, in tests
 		check clang            second compiler
 		check clang-format     source format
 		check cppcheck         static analysis
 		check shellcheck       static analysis of shell scripts
+		lab   python3-labgrid  boards in a lab
+		lab   lava-common      LAVA's schemas: is our job one
 	END
 }
 
@@ -44,8 +48,9 @@ build) purposes='build' ;;
 run) purposes='build|run' ;;
 test) purposes='build|run|test' ;;
 check) purposes='build|check' ;;
+lab) purposes='build|run|test|lab' ;;
 *)
-	echo "usage: tools/setup.sh build|run|test|check" >&2
+	echo "usage: tools/setup.sh build|run|test|check|lab" >&2
 	exit 2
 	;;
 esac
