@@ -29,7 +29,6 @@
 #define UD2_BYTES      2
 #define STACK_BYTES    32768
 #define BAD_STACK      0x1000UL
-#define SPIN_US	       50000
 
 /* Bits of a page fault's error code. */
 #define PF_PRESENT 0x1U
@@ -43,6 +42,7 @@ struct caught caught;
 uintptr_t event_at;
 uintptr_t event_after;
 uint64_t event_result;
+long spin_us = 50000;
 static void (*repair)(void); /* what lets the instruction succeed; NULL: it is passed over */
 
 void catch_event(int signal, siginfo_t *info, void *context)
@@ -359,7 +359,7 @@ static void stop_spinning(int signal, siginfo_t *info, void *context)
 static bool check_interrupts(void)
 {
 	const struct sigaction action = { .sa_sigaction = stop_spinning, .sa_flags = SA_SIGINFO };
-	const struct itimerval soon = { .it_value.tv_usec = SPIN_US };
+	const struct itimerval soon = { .it_value.tv_usec = spin_us };
 	uint64_t registers[REGISTERS];
 
 	sigaction(SIGALRM, &action, NULL);

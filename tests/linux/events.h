@@ -29,6 +29,9 @@ extern uintptr_t event_after;
 /* RAX behind it. */
 extern uint64_t event_result;
 
+/* How many microseconds the check of interrupts lasts. */
+extern long spin_us;
+
 /* The usual handler: records the event, and goes on behind an instruction that faulted. */
 void catch_event(int signal, siginfo_t *info, void *context);
 

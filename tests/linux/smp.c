@@ -23,10 +23,12 @@
 #include "lib/x86/fred.h"
 #include "lib/x86/msr.h"
 #include "tests/linux/check.h"
+#include "tests/linux/events.h"
 #include "tests/linux/smp.h"
 
 #define PAGE_BYTES   4096UL
 #define MIGRATIONS   100
+#define SPIN_US	     5000 /* at least one tick, and the alarm */
 #define HANDOVERS    300U
 #define HOTPLUGS     6U	    /* of all processors together */
 #define TSC_AUX_CPU  0xfffU /* Linux: the processor's number; above it, the node's */
@@ -227,6 +229,7 @@ static bool run_events(unsigned int processor)
 	bool ok = true;
 
 	keep_own_reason();
+	spin_us = SPIN_US;
 	for (unsigned int i = 0; ok && i < sizeof(event_names) / sizeof(event_names[0]); i++) {
 		ok = pin(processor) && child_passes(start_child(run_event, i));
 		if (!ok)
