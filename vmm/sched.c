@@ -32,6 +32,9 @@ void sched_start(void)
 {
 	struct vcpu *const vcpu = cpu_current()->vcpu;
 
+	/* No guest has this processor; what others ask of it comes by NMI all the same. */
+	if (!vcpu)
+		cpu_stop();
 	wait_for(vcpu);
 	vcpu_run(vcpu);
 }
