@@ -17,6 +17,8 @@ extern vcpu_prepare_entry
 
 global vmm_entry
 global vcpu_launch
+global vcpu_launch_begin
+global vcpu_launch_end
 global vmexit_entry
 global vmexit_entry_traced
 global cpu_unblock_nmis
@@ -26,6 +28,24 @@ global cpu_wait_end
 global vcpu_resume
 global vcpu_resume_begin
 global vcpu_resume_end
+
+; The way into the guest: %1 is VMLAUNCH or VMRESUME, RSP the registers.
+;
+; An NMI between the test of vcpu->work and %1 would wait for the next exit, which may never come.
+; vcpu.c sends an NMI that hits this range back to its start: the registers are still in memory, for
+; the NMI has a stack of its own. So has an interrupt that comes although it must not.
+%macro enter_guest 1
+	cmp dword [rsp + VCPU_WORK], 0
+	je %%enter
+%%work:
+	mov rdi, rsp
+	call vcpu_prepare_entry
+	test dword [rsp + VCPU_WORK], WORK_NMI_ARRIVED | WORK_INTERRUPT_ARRIVED | WORK_LOOK
+	jnz %%work
+%%enter:
+	pop_registers
+	%1
+%endmacro
 
 section .text.entry
 
@@ -41,8 +61,9 @@ section .text
 ; void vcpu_launch(struct vcpu *): the first entry of a VMCS.
 vcpu_launch:
 	mov rsp, rdi
-	pop_registers
-	vmlaunch
+vcpu_launch_begin:
+	enter_guest vmlaunch
+vcpu_launch_end:
 	jmp entry_failed
 
 ; void vcpu_resume(struct vcpu *): every other entry that does not follow from an exit of the same
@@ -59,20 +80,8 @@ vmexit_entry:
 	mov rdi, rsp
 	call vcpu_handle_exit
 
-; An NMI between the test of vcpu->work and VMRESUME would wait for the next exit, which may never
-; come. vcpu.c sends an NMI that hits this range back to its start: the registers are still in
-; memory, for the NMI has a stack of its own. So has an interrupt that comes although it must not.
 vcpu_resume_begin:
-	cmp dword [rsp + VCPU_WORK], 0
-	je .enter
-.work:
-	mov rdi, rsp
-	call vcpu_prepare_entry
-	test dword [rsp + VCPU_WORK], WORK_NMI_ARRIVED | WORK_INTERRUPT_ARRIVED | WORK_LOOK
-	jnz .work
-.enter:
-	pop_registers
-	vmresume
+	enter_guest vmresume
 vcpu_resume_end:
 
 entry_failed:
@@ -88,7 +97,7 @@ vmexit_entry_traced:
 	call vcpu_handle_exit_traced
 	jmp vcpu_resume_begin
 
-; void cpu_wait(void). An NMI between the test and HLT would not end the wait: trap.c sends one that
+; void cpu_wait(void). An NMI between the test and HLT would not end the wait: vcpu.c sends one that
 ; hits this range back to its start.
 cpu_wait:
 cpu_wait_begin:

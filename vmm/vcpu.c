@@ -46,6 +46,7 @@ _Static_assert(offsetof(struct guest_regs, r15) == 14 * sizeof(uint64_t), "entry
 void vcpu_launch(struct vcpu *vcpu) __attribute__((noreturn));
 void vcpu_resume(struct vcpu *vcpu) __attribute__((noreturn));
 extern const uint8_t vmexit_entry[], vmexit_entry_traced[];
+extern const uint8_t vcpu_launch_begin[], vcpu_launch_end[];
 extern const uint8_t vcpu_resume_begin[], vcpu_resume_end[];
 extern const uint8_t cpu_wait_begin[], cpu_wait_end[];
 
@@ -351,26 +352,28 @@ void vcpu_run(struct vcpu *vcpu)
 	vcpu_launch(vcpu);
 }
 
-/* Between the test of vcpu->work and VMRESUME what has come must be seen: begin again (entry.asm).
- */
-static void resume_again(struct trap_frame *frame, const struct vcpu *vcpu)
+/* From any place of this range back to its start. */
+static bool begin_again(struct trap_frame *frame, const uint8_t *begin, const uint8_t *end)
 {
-	if (frame->rip >= (uint64_t)vcpu_resume_begin && frame->rip < (uint64_t)vcpu_resume_end) {
-		frame->rip = (uint64_t)vcpu_resume_begin;
-		frame->rsp = (uint64_t)vcpu;
-	}
+	const bool inside = frame->rip >= (uint64_t)begin && frame->rip < (uint64_t)end;
+
+	if (inside)
+		frame->rip = (uint64_t)begin;
+	return inside;
 }
 
-/* A wait that has not begun yet must see what has come. */
-static void wait_again(struct trap_frame *frame)
+/* Between the test of vcpu->work and VM entry what has come must be seen (entry.asm). */
+static void enter_again(struct trap_frame *frame, const struct vcpu *vcpu)
 {
-	if (frame->rip >= (uint64_t)cpu_wait_begin && frame->rip < (uint64_t)cpu_wait_end)
-		frame->rip = (uint64_t)cpu_wait_begin;
+	if (begin_again(frame, vcpu_resume_begin, vcpu_resume_end) ||
+	    begin_again(frame, vcpu_launch_begin, vcpu_launch_end))
+		frame->rsp = (uint64_t)vcpu;
 }
 
 void vcpu_nmi_in_host(struct trap_frame *frame)
 {
-	struct vcpu *const vcpu = cpu_current()->vcpu;
+	struct cpu *const cpu = cpu_current();
+	struct vcpu *const vcpu = cpu->vcpu;
 
 	if (!smp_take_nmi()) {
 		if (!vcpu) {
@@ -378,10 +381,13 @@ void vcpu_nmi_in_host(struct trap_frame *frame)
 			return;
 		}
 		vcpu_set_work(vcpu, WORK_NMI_ARRIVED);
+		/* It may be what a vcpu that has halted waits for. */
+		cpu->arrived = true;
 	}
-	wait_again(frame);
+	/* A wait that has not begun yet must see what has come. */
+	begin_again(frame, cpu_wait_begin, cpu_wait_end);
 	if (vcpu)
-		resume_again(frame, vcpu);
+		enter_again(frame, vcpu);
 }
 
 /* The VMM runs with interrupts off. An emulator delivers one nevertheless: docs/errata.md, FR-4. */
@@ -396,5 +402,5 @@ void vcpu_interrupt_in_host(struct trap_frame *frame)
 	}
 	event_queue_interrupt(vcpu, (uint8_t)frame->vector);
 	vcpu_set_work(vcpu, WORK_INTERRUPT_ARRIVED);
-	resume_again(frame, vcpu);
+	enter_again(frame, vcpu);
 }
