@@ -246,7 +246,8 @@ static void handle_ept_violation(struct vcpu *vcpu)
 {
 	const uint64_t address = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
 
-	if (!(vcpu->vm->apics_watched && sipi_store_to_apic(vcpu, address)) &&
+	/* Also of a vcpu that has not noticed yet that its APIC is not watched any more. */
+	if (!(vm_is_smp(vcpu->vm) && sipi_store_to_apic(vcpu, address)) &&
 	    !ept_map_missing(vcpu->vm, address))
 		refuse_access(vcpu, address);
 	if (!event_repeat_interrupted(vcpu) &&
