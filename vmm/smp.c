@@ -85,7 +85,8 @@ static void ap_main(uint64_t id)
 	cpu->difference = difference;
 	__atomic_store_n(&cpus[id], cpu, __ATOMIC_RELEASE);
 	for (;;) {
-		cpu->arrived = false;
+		/* In this order: what comes behind the look ends the wait. */
+		__atomic_store_n(&cpu->arrived, false, __ATOMIC_SEQ_CST);
 		if (__atomic_load_n(&entry_of_all, __ATOMIC_ACQUIRE) && !difference)
 			entry_of_all();
 		cpu_wait();
@@ -132,6 +133,8 @@ static bool start(uint32_t apic, unsigned int id, uint64_t page, struct ap_start
 	for (uint64_t waited = 0; waited < START_WAIT_US && !has_started(id); waited++)
 		io_delay(1);
 	if (!has_started(id)) {
+		/* Nor may it later, on the stack of the next one. */
+		apic_send_init(apic);
 		log_error("processor with APIC ID %u does not start: it is left out", apic);
 		return false;
 	}
