@@ -4,6 +4,7 @@
 
 #include "lib/format.h"
 #include "lib/string.h"
+#include "vmm/cpu.h"
 #include "vmm/end.h"
 #include "vmm/screen.h"
 #include "vmm/serial.h"
@@ -17,7 +18,8 @@ static uint16_t serial_port; /* 0: none */
 static bool has_screen;
 static bool screen_wanted;
 static bool serial_shared;
-static struct spinlock lock; /* of the consoles */
+static struct spinlock lock;	 /* of the consoles */
+static const struct cpu *holder; /* of the lock */
 
 void log_init(const struct boot_info *boot)
 {
@@ -38,6 +40,7 @@ void log_share_consoles(void)
 void log_take_back_consoles(void)
 {
 	/* Whoever held it was stopped. */
+	__atomic_store_n(&holder, NULL, __ATOMIC_RELAXED);
 	spin_unlock(&lock);
 	screen_wanted = has_screen;
 }
@@ -47,9 +50,8 @@ bool log_enabled(enum log_level level)
 	return level <= level_wanted;
 }
 
-void log_raw(const char *text, size_t length)
+static void write(const char *text, size_t length)
 {
-	spin_lock(&lock);
 	if (serial_port != 0) {
 		const struct serial_settings settings = serial_borrow(serial_port);
 
@@ -59,6 +61,21 @@ void log_raw(const char *text, size_t length)
 	}
 	if (screen_wanted)
 		screen_write(text, length);
+}
+
+void log_raw(const char *text, size_t length)
+{
+	const struct cpu *const cpu = cpu_current();
+
+	/* The NMI handler, amid a line of this processor's: it cannot wait for its end. */
+	if (__atomic_load_n(&holder, __ATOMIC_RELAXED) == cpu) {
+		write(text, length);
+		return;
+	}
+	spin_lock(&lock);
+	__atomic_store_n(&holder, cpu, __ATOMIC_RELAXED);
+	write(text, length);
+	__atomic_store_n(&holder, NULL, __ATOMIC_RELAXED);
 	spin_unlock(&lock);
 }
 
