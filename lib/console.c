@@ -22,6 +22,7 @@
 
 /* Framebuffers take the widest writes best. The place of a glyph's line may be any. */
 typedef uint64_t __attribute__((aligned(1), may_alias)) wide;
+typedef uint32_t __attribute__((aligned(1), may_alias)) any_pixel;
 _Static_assert(GLYPH_WIDTH % sizeof(wide) == 0, "a glyph's line is made of wide writes");
 
 /* Red, green, blue: bright enough on black, and apart for most who see colours differently. */
@@ -145,25 +146,28 @@ static volatile uint8_t *pixel_at(const struct console *console, uint32_t x, uin
 	return console->pixels + (size_t)y * console->stride + (size_t)x * console->pixel_size;
 }
 
-/* Write a pixel into ordinary memory; returns where the next one goes. */
+/*
+ * Write a pixel into ordinary memory; returns where the next one goes. It is the same store for
+ * each size: what a smaller pixel has not is overwritten by the next, so PIXEL_SIZE_MAX bytes must
+ * be free.
+ */
 static uint8_t *store_pixel(const struct console *console, uint8_t *to, uint32_t pixel)
 {
-	for (uint32_t i = 0; i < console->pixel_size; i++, pixel >>= 8)
-		*to++ = (uint8_t)pixel;
-	return to;
+	*(any_pixel *)to = pixel;
+	return to + console->pixel_size;
 }
 
 /* A line of a glyph as lines of the screen. */
 static void draw_line(const struct console *console, volatile uint8_t *to, uint8_t bits,
 		      uint32_t ink)
 {
-	uint8_t line[GLYPH_WIDTH * SCALE_MAX * PIXEL_SIZE_MAX];
+	const uint32_t paper = console->colours[CONSOLE_BLACK];
+	uint8_t line[GLYPH_WIDTH * SCALE_MAX * PIXEL_SIZE_MAX + PIXEL_SIZE_MAX];
 	uint8_t *end = line;
 
 	for (uint32_t mask = 1U << (GLYPH_WIDTH - 1); mask != 0; mask >>= 1)
 		for (uint32_t i = 0; i < console->scale; i++)
-			end = store_pixel(console, end,
-					  bits & mask ? ink : console->colours[CONSOLE_BLACK]);
+			end = store_pixel(console, end, bits & mask ? ink : paper);
 	for (uint32_t i = 0; i < console->scale; i++, to += console->stride)
 		for (const uint8_t *from = line; from < end; from += sizeof(wide))
 			*(volatile wide *)(to + (from - line)) = *(const wide *)from;
@@ -269,7 +273,7 @@ void console_paint(struct console *console, uint32_t x, uint32_t y, uint32_t wid
 	const uint32_t top = at_most(y, console->height);
 	const uint32_t right = left + at_most(width, console->width - left);
 	const uint32_t bottom = top + at_most(height, console->height - top);
-	uint8_t eight[8 * PIXEL_SIZE_MAX]; /* pixels: whole wide writes in each format */
+	uint8_t eight[9 * PIXEL_SIZE_MAX]; /* pixels: whole wide writes in each format */
 	uint8_t *end = eight;
 
 	forget_cells(console, left, top, right, bottom);
