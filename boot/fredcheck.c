@@ -19,9 +19,7 @@
 #define PORT_BOCHS_SHUTDOWN 0x8900U
 #define BOCHS_SHUTDOWN	    "Shutdown"
 
-#define CPUID_NAME_FIRST 0x80000002U
-#define CPUID_NAME_LAST	 0x80000004U
-#define LINE_MAX	 128
+#define LINE_MAX 128
 
 static struct loader loader;
 static struct selftest_info suite_info;
@@ -134,16 +132,12 @@ EFI_STATUS _entry(EFI_HANDLE image, EFI_SYSTEM_TABLE *system) __attribute__((ali
 
 static void describe_processor(struct result_facts *facts)
 {
-	struct cpuid_result name[CPUID_NAME_LAST - CPUID_NAME_FIRST + 1] = { 0 };
+	char name[CPUID_NAME_SIZE] = { 0 };
 
-	if (cpuid(0x80000000U).eax >= CPUID_NAME_LAST)
-		for (uint32_t leaf = CPUID_NAME_FIRST; leaf <= CPUID_NAME_LAST; leaf++)
-			name[leaf - CPUID_NAME_FIRST] = cpuid(leaf);
+	processor_name(name);
 	result_cpu_name(facts->cpu_name, name);
-	/* SDM 3A, 10.11.7.1: CPUID puts the revision there. Processors with FRED have this MSR. */
-	write_msr(MSR_IA32_BIOS_SIGN_ID, 0);
 	facts->cpu_signature = cpuid(1).eax;
-	facts->microcode = (uint32_t)(read_msr(MSR_IA32_BIOS_SIGN_ID) >> 32);
+	facts->microcode = processor_microcode();
 }
 
 static void show_on_screen(const struct results *results, const char *last_line)

@@ -20,6 +20,7 @@
 #include "vmm/hypercall.h"
 
 #define ALLOCATIONS_MAX 128
+#define CPUID_NAME_SIZE 48
 #define MIB(bytes)	((unsigned long long)(bytes) >> 20)
 /* Highest address + 1, for allocations that may lie anywhere. */
 #define ANYWHERE UINT64_MAX
@@ -100,7 +101,12 @@ bool load_guest_files(struct loader *loader);
 /* machine.c */
 /* Refuse what the VMM could only die of: no VMX, VMX locked off, no NX, 5-level paging. */
 bool check_processor(struct loader *loader);
-/* ACPI root pointer, framebuffer, processors and the page where they can begin. */
+/* As CPUID has it, with its blanks and without a terminating 0; all 0 where it has none. */
+void processor_name(char name[CPUID_NAME_SIZE]);
+/* Its revision; 0 in a virtual machine, which need not have the MSR. */
+uint32_t processor_microcode(void);
+/* What a report has to name, into the log; ACPI root pointer, framebuffer, processors and the page
+ * where they can begin. */
 bool collect_facts(struct loader *loader);
 /* All handles with a protocol, at most `max` of them; returns how many. */
 UINTN find_handles(struct loader *loader, EFI_GUID *protocol, EFI_HANDLE *handles, UINTN max);

@@ -10,11 +10,16 @@
 #include "lib/format.h"
 #include "lib/layout.h"
 #include "lib/string.h"
+#include "lib/version.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
 
 #define HANDLES_MAX	16
 #define PROCESSORS_LINE 256
+
+#define CPUID_EXTENDED_MAX 0x80000000U
+#define CPUID_NAME_FIRST   0x80000002U
+#define CPUID_NAME_LAST	   0x80000004U
 
 #define APIC_ID_SHIFT 24 /* in CPUID leaf 1, EBX */
 
@@ -228,11 +233,52 @@ static void log_processors(struct loader *loader)
 			   (unsigned long long)info->ap_page);
 }
 
+void processor_name(char name[CPUID_NAME_SIZE])
+{
+	struct cpuid_result part;
+
+	if (cpuid(CPUID_EXTENDED_MAX).eax < CPUID_NAME_LAST)
+		return;
+	for (uint32_t leaf = CPUID_NAME_FIRST; leaf <= CPUID_NAME_LAST; leaf++) {
+		part = cpuid(leaf);
+		memcpy(name + (leaf - CPUID_NAME_FIRST) * sizeof(part), &part, sizeof(part));
+	}
+}
+
+uint32_t processor_microcode(void)
+{
+	if (cpuid(1).ecx & CPUID_1_ECX_HYPERVISOR)
+		return 0;
+	/* SDM 3A, 10.11.7.1: CPUID puts the revision there. */
+	write_msr(MSR_IA32_BIOS_SIGN_ID, 0);
+	cpuid(1);
+	return (uint32_t)(read_msr(MSR_IA32_BIOS_SIGN_ID) >> 32);
+}
+
+/* What a report of this boot has to name: tools/report_page.py looks for these lines. */
+static void log_identity(struct loader *loader)
+{
+	const uint32_t revision = loader->system->Hdr.Revision;
+	char name[CPUID_NAME_SIZE + 1] = "";
+	EFI_TIME now;
+
+	processor_name(name);
+	loader_log(loader, "version %s", MANFRED_VERSION);
+	if (!EFI_ERROR(loader->system->RuntimeServices->GetTime(&now, NULL)))
+		loader_log(loader, "date %04u-%02u-%02u %02u:%02u", now.Year, now.Month, now.Day,
+			   now.Hour, now.Minute);
+	loader_log(loader, "processor %s, CPUID.1:EAX %x, microcode %x", name, cpuid(1).eax,
+		   processor_microcode());
+	loader_log(loader, "firmware UEFI %u.%u, revision %x", revision >> 16,
+		   (revision & UINT16_MAX) / 10, loader->system->FirmwareRevision);
+}
+
 bool collect_facts(struct loader *loader)
 {
 	struct boot_info *info = &loader->info;
 	const struct framebuffer *screen = &info->framebuffer;
 
+	log_identity(loader);
 	info->rsdp = find_rsdp(loader->system);
 	find_processors(loader);
 	find_framebuffer(loader);

@@ -90,7 +90,7 @@ class Log:
     def fact(self, pattern):
         """What the group of the pattern has matched, or None."""
         found = re.search(pattern, self.text, re.MULTILINE)
-        return found[1].strip() if found else None
+        return " ".join(found[1].split()) if found else None
 
     def counts(self):
         counts = dict.fromkeys(OUTCOMES, 0)

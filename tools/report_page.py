@@ -20,7 +20,7 @@ TITLES = {
 }
 # What the header tells of a boot: a name, and where the log says so.
 FACTS = (
-    ("Manfred", r"(?:manfred|fredcheck): loader: (?:Manfred|fredcheck) (\S+)"),
+    ("Manfred", r": loader: version (\S+)"),
     ("Date of the machine", r": loader: date (.*)$"),
     ("Processor", r": loader: processor (.*)$"),
     ("Firmware", r": loader: firmware (.*)$"),
