@@ -8,7 +8,7 @@ default rel
 extern guest_main, guest_exception
 extern kernel_rsp, fragment_rsp
 global guest_start, exception_stubs, exception_return
-global bench_skip_ud2, main_stack_guard, tables_load, fragment_run_ring0, fragment_run_ring3, fragment_left
+global bench_skip_ud2, main_stack_guard, tables_load, tables_load_second, fragment_run_ring0, fragment_run_ring3, fragment_left
 
 %define PAGE_SIZE 0x1000
 STACK_SIZE equ 4 * PAGE_SIZE
@@ -48,15 +48,21 @@ guest_start:
 	ud2
 
 ; void tables_load(const struct table_pointer *gdt, const struct table_pointer *idt)
+; Of the first processor: a task state can have one only.
 tables_load:
+	call tables_load_second
+	mov eax, TASK_STATE
+	ltr ax
+	ret
+
+; The same for a second processor: no interrupt stack table, no ring 3.
+tables_load_second:
 	lgdt [rdi]
 	lidt [rsi]
 	mov eax, KERNEL_DATA
 	mov ss, eax
 	mov ds, eax
 	mov es, eax
-	mov eax, TASK_STATE
-	ltr ax
 	pop rax
 	push KERNEL_CODE
 	push rax

@@ -56,6 +56,7 @@ extern const char guest_text[], guest_user_text[], guest_rodata[], guest_data[],
 extern const uint64_t exception_stubs[256];
 extern const char fragment_left[], main_stack_guard[];
 void tables_load(const struct table_pointer *gdt, const struct table_pointer *idt);
+void tables_load_second(const struct table_pointer *gdt, const struct table_pointer *idt);
 void fragment_run_ring0(const char *code, uint64_t argument);
 void fragment_run_ring3(const char *code, uint64_t argument, uint64_t user_rsp, uint64_t rflags);
 void guest_exception(struct frame *frame);
@@ -195,13 +196,14 @@ static void gates_init(void)
 	gate_set_ist(VECTOR_NMI, IST_NMI);
 }
 
+static const struct table_pointer gdt_pointer = { SELECTOR_TSS + 15, (uintptr_t)gdt_page };
+static const struct table_pointer idt_pointer = { PAGE_SIZE - 1, (uintptr_t)idt_page };
+
 static void segments_init(void)
 {
 	uint64_t *const gdt = (uint64_t *)gdt_page;
 	struct tss *const tss = (struct tss *)tss_page;
 	const uint64_t base = (uintptr_t)tss;
-	const struct table_pointer gdt_pointer = { SELECTOR_TSS + 15, (uintptr_t)gdt_page };
-	const struct table_pointer idt_pointer = { PAGE_SIZE - 1, (uintptr_t)idt_page };
 
 	tss->rsp[0] = (uintptr_t)stack_top_page(IST_NONE) + PAGE_SIZE;
 	for (unsigned int ist = 1; ist <= IST_COUNT; ist++)
@@ -229,6 +231,28 @@ void machine_init(uint64_t memory_size, bool bare)
 	is_bare = bare;
 	if (bare)
 		apic_init();
+}
+
+/* What machine_init() and the tests have given the first processor. */
+static struct {
+	uint64_t cr0, cr3, cr4, efer;
+} registers_of_first;
+
+void machine_prepare_second(void)
+{
+	registers_of_first.cr0 = read_cr0();
+	registers_of_first.cr3 = read_cr3();
+	registers_of_first.cr4 = read_cr4();
+	registers_of_first.efer = read_msr(MSR_IA32_EFER);
+}
+
+void machine_init_second(void)
+{
+	write_msr(MSR_IA32_EFER, registers_of_first.efer);
+	write_cr4(registers_of_first.cr4);
+	write_cr3(registers_of_first.cr3);
+	write_cr0(registers_of_first.cr0);
+	tables_load_second(&gdt_pointer, &idt_pointer);
 }
 
 void catch_begin(void)

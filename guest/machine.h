@@ -169,6 +169,13 @@ uint64_t user_stack_top(void);
 /* Page tables, GDT, TSS, IDT of our own. Ends the guest when memory_size is too small. */
 void machine_init(uint64_t memory_size, bool bare);
 
+/*
+ * A second processor, in the state in which the first one began, gets the same, but no task state.
+ * The first one prepares it.
+ */
+void machine_prepare_second(void);
+void machine_init_second(void);
+
 extern bool is_bare; /* no VMM: no hypercalls */
 
 /* apic.c: on the bare machine, no interrupt but what a test asks for. */

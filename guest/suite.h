@@ -55,6 +55,7 @@ struct chapter {
 	X(step)             \
 	X(misc)             \
 	X(io)               \
+	X(smp)              \
 	X(fred_event)       \
 	X(fred_level)       \
 	X(fred_nested)      \

@@ -76,6 +76,7 @@ static const struct choice debug_faults[] = {
 	{ "vmm-fault", DEBUG_VMM_FAULT },
 	{ "vmm-stack-overflow", DEBUG_VMM_STACK_OVERFLOW },
 	{ "vmm-write-text", DEBUG_VMM_WRITE_TEXT },
+	{ "vmm-panic", DEBUG_VMM_PANIC },
 	{ "vmm-nmi", DEBUG_VMM_NMI },
 	{ NULL, 0 },
 };

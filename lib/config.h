@@ -43,6 +43,7 @@ enum debug_fault {
 	DEBUG_VMM_FAULT,	   /* the VMM reads an unmapped address */
 	DEBUG_VMM_STACK_OVERFLOW,  /* the VMM recurses into its guard page */
 	DEBUG_VMM_WRITE_TEXT,	   /* the VMM writes to its own code */
+	DEBUG_VMM_PANIC,	   /* every processor ends the boot at the same time */
 	DEBUG_VMM_NMI,		   /* the VMM sends itself two NMIs, and goes on */
 };
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "lib/fred.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
 #include "vmm/apic.h"
@@ -15,6 +16,8 @@
 #include "vmm/fred.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
+#include "vmm/sipi.h"
+#include "vmm/smp.h"
 #include "vmm/snapshot.h"
 #include "vmm/timer.h"
 #include "vmm/trace.h"
@@ -154,6 +157,33 @@ static long measure_switch(struct vcpu *vcpu)
 	return (long)(rdtsc_here() - start);
 }
 
+static long start_vcpu(const struct vcpu *vcpu)
+{
+	const struct guest_regs *const regs = &vcpu->regs;
+	struct vm *const vm = vcpu->vm;
+
+	if (vm->devices != VM_DEVICES_NONE || regs->rbx >= vm->vcpu_count ||
+	    !is_canonical(regs->rcx, machine.linear_bits) ||
+	    !is_canonical(regs->rdx, machine.linear_bits) ||
+	    !sipi_start(vm->vcpus[regs->rbx], regs->rcx, regs->rdx, regs->rsi))
+		return HYPERCALL_INVALID;
+	return HYPERCALL_OK;
+}
+
+static long send_interrupt(const struct vcpu *vcpu)
+{
+	const struct guest_regs *const regs = &vcpu->regs;
+	struct vcpu *target;
+
+	if (vcpu->vm->devices != VM_DEVICES_NONE || regs->rbx >= vcpu->vm->vcpu_count ||
+	    !is_external_vector(regs->rcx))
+		return HYPERCALL_INVALID;
+	target = vcpu->vm->vcpus[regs->rbx];
+	event_queue_interrupt(target, (uint8_t)regs->rcx);
+	smp_request(target->cpu, REQUEST_LOOK);
+	return HYPERCALL_OK;
+}
+
 static long self_interrupt(const struct vcpu *vcpu)
 {
 	/* A guest that has the machine's APIC needs no help. */
@@ -203,6 +233,10 @@ static long call(struct vcpu *vcpu)
 		return intercept(regs->rbx);
 	case HYPERCALL_SWITCH:
 		return measure_switch(vcpu);
+	case HYPERCALL_START:
+		return start_vcpu(vcpu);
+	case HYPERCALL_IPI:
+		return send_interrupt(vcpu);
 	default:
 		return HYPERCALL_UNKNOWN;
 	}

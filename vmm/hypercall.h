@@ -53,6 +53,13 @@ enum hypercall {
 	 * when the other one has the same IA32_FRED_RSP0 and IA32_PL0_SSP, 1 when others.
 	 */
 	HYPERCALL_SWITCH = 13,
+	/*
+	 * Start another vcpu of this guest, which waits as after INIT: in the state in which the
+	 * first one begins, but RBX: its index, RCX: RIP, RDX: RSP, RSI: what it finds in RDI.
+	 */
+	HYPERCALL_START = 14,
+	/* RBX: index of a vcpu of this guest, RCX: vector (32 to 255) of an interrupt for it. */
+	HYPERCALL_IPI = 15,
 };
 
 /* Results in RAX, as signed numbers. */

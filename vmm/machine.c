@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 
-#include "lib/string.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
 #include "lib/x86/vmx.h"
@@ -201,6 +200,12 @@ static void check_vmx_present(void)
 				    "'Intel Virtualization Technology' in the firmware setup");
 }
 
+/* Processors with VMX have these, and those of the TRUE ones with IA32_VMX_BASIC[55]. */
+static const uint32_t control_msrs[MACHINE_CONTROL_MSRS] = {
+	MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_PROCBASED_CTLS,  MSR_IA32_VMX_EXIT_CTLS,
+	MSR_IA32_VMX_ENTRY_CTLS,    MSR_IA32_VMX_PROCBASED_CTLS2,
+};
+
 const char *machine_difference(void)
 {
 	const struct {
@@ -217,15 +222,13 @@ const char *machine_difference(void)
 		{ rdmsr(MSR_IA32_VMX_CR4_FIXED0) != machine.cr4_fixed0, "IA32_VMX_CR4_FIXED0" },
 		{ rdmsr(MSR_IA32_VMX_CR4_FIXED1) != machine.cr4_fixed1, "IA32_VMX_CR4_FIXED1" },
 	};
-	struct vmx_controls own;
 
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
 		if (checks[i].differs)
 			return checks[i].what;
-	choose_controls(&own);
-	own.exit |= machine.controls.exit & EXIT_SECONDARY;
-	if (memcmp(&own, &machine.controls, sizeof(own)) != 0)
-		return "set of VMX controls";
+	for (size_t i = 0; i < sizeof(control_msrs) / sizeof(control_msrs[0]); i++)
+		if (rdmsr(control_msrs[i]) != machine.control_capabilities[i])
+			return "set of VMX controls";
 	return NULL;
 }
 
@@ -240,6 +243,8 @@ void machine_probe(void)
 	machine.cr0_fixed1 = rdmsr(MSR_IA32_VMX_CR0_FIXED1);
 	machine.cr4_fixed0 = rdmsr(MSR_IA32_VMX_CR4_FIXED0);
 	machine.cr4_fixed1 = rdmsr(MSR_IA32_VMX_CR4_FIXED1);
+	for (size_t i = 0; i < sizeof(control_msrs) / sizeof(control_msrs[0]); i++)
+		machine.control_capabilities[i] = rdmsr(control_msrs[i]);
 	missing = choose_controls(&machine.controls);
 	if (machine.controls.proc2 & PROC2_EPT) {
 		machine.ept_vpid_cap = rdmsr(MSR_IA32_VMX_EPT_VPID_CAP);

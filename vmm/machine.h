@@ -17,6 +17,8 @@ struct vmx_controls {
 	uint32_t pin, proc, proc2, exit, entry;
 };
 
+#define MACHINE_CONTROL_MSRS 5
+
 struct machine {
 	uint64_t vmx_basic;
 	uint64_t vmx_misc;
@@ -24,7 +26,8 @@ struct machine {
 	uint64_t cr0_fixed0, cr0_fixed1;
 	uint64_t cr4_fixed0, cr4_fixed1;
 	uint64_t xcr0_supported;
-	uint64_t physical_mask; /* bits of a physical address */
+	uint64_t physical_mask;				     /* bits of a physical address */
+	uint64_t control_capabilities[MACHINE_CONTROL_MSRS]; /* as the first processor has them */
 	struct vmx_controls controls;
 	bool has_preemption_timer; /* with saving of its value */
 	bool has_monitor_trap;

@@ -50,6 +50,7 @@ static void do_damage(enum debug_fault fault)
 		apic_send_self_nmi();
 		apic_send_self_nmi();
 		break;
+	case DEBUG_VMM_PANIC: /* vm.c */
 	case DEBUG_NONE:
 	case DEBUG_INVALID_GUEST_STATE:
 		break;

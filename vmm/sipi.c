@@ -64,7 +64,7 @@ static void watch_apics(struct vm *vm)
 
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
 		wanted |= is_waiting(vm->vcpus[i]);
-	if (wanted == vm->apics_watched)
+	if (wanted == vm->apics_watched || vm->devices != VM_DEVICES_PASSTHROUGH)
 		return;
 	vm->apics_watched = wanted;
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
@@ -78,8 +78,6 @@ static void watch_apics(struct vm *vm)
 
 void sipi_init(struct vm *vm)
 {
-	if (vm->devices != VM_DEVICES_PASSTHROUGH)
-		return;
 	for (uint32_t i = 1; i < vm->vcpu_count; i++)
 		vm->vcpus[i]->state = VCPU_WAITS_FOR_SIPI;
 	watch_apics(vm);
@@ -98,33 +96,42 @@ static void set_real_mode_segments(uint8_t vector)
 	vmcs_write(VMCS_GUEST_IDTR_LIMIT, REAL_MODE_LIMIT);
 }
 
-static void start(struct vcpu *vcpu, uint8_t vector)
+static void start(struct vcpu *vcpu, const struct startup *how)
 {
+	struct mode64 mode = vcpu->vm->start.mode64;
+
 	log_debug("guest %s: vcpu %u starts at 0x%llx", vcpu->vm->name, vcpu->index,
-		  (unsigned long long)PAGE_OF_VECTOR(vector));
-	set_real_mode_segments(vector);
-	vmcs_write(VMCS_GUEST_RIP, 0);
+		  (unsigned long long)(how->in_mode64 ? how->rip : PAGE_OF_VECTOR(how->vector)));
+	if (how->in_mode64) {
+		mode.rip = how->rip;
+		mode.rsp = how->rsp;
+		vcpu_set_mode64(vcpu, &mode);
+		vcpu->regs.rdi = how->rdi;
+	} else {
+		set_real_mode_segments(how->vector);
+		vmcs_write(VMCS_GUEST_RIP, 0);
+	}
 }
 
 bool sipi_carry_out(struct vcpu *vcpu)
 {
 	struct vm *const vm = vcpu->vm;
 	struct startup *const s = &vcpu->startup;
-	bool runs, reset, starts;
+	struct startup how;
+	bool runs;
 
 	if (__builtin_expect(!s->init && !s->sipi && vcpu->state == VCPU_RUNS, 1))
 		return true;
 	spin_lock(&vm->lock);
-	reset = s->init;
-	starts = s->sipi;
+	how = *s;
 	s->init = s->sipi = false;
 	spin_unlock(&vm->lock);
-	if (reset) {
+	if (how.init) {
 		vcpu_reset(vcpu);
 		apic_reset();
 	}
-	if (starts)
-		start(vcpu, s->vector);
+	if (how.sipi)
+		start(vcpu, &how);
 	spin_lock(&vm->lock);
 	/* An NMI ends a HLT that nothing else ends; before it has come it is none. */
 	if (vcpu->state == VCPU_HALTED && (vcpu->work & (WORK_NMI | WORK_NMI_ARRIVED))) {
@@ -173,16 +180,29 @@ static void init(struct vcpu *vcpu)
 	smp_request(vcpu->cpu, REQUEST_LOOK);
 }
 
-static void sipi(struct vcpu *vcpu, uint8_t vector)
+/* A processor that does not wait for SIPI does not notice it (SDM 3C, 26.5): false. */
+static bool sipi(struct vcpu *vcpu, struct startup how)
 {
-	/* A processor that does not wait for it does not notice it (SDM 3C, 26.5). */
 	if (vcpu->state != VCPU_WAITS_FOR_SIPI)
-		return;
-	vcpu->startup.sipi = true;
-	vcpu->startup.vector = vector;
+		return false;
+	how.init = vcpu->startup.init;
+	how.sipi = true;
+	vcpu->startup = how;
 	vcpu->state = VCPU_RUNS;
 	watch_apics(vcpu->vm);
 	smp_request(vcpu->cpu, REQUEST_LOOK);
+	return true;
+}
+
+bool sipi_start(struct vcpu *vcpu, uint64_t rip, uint64_t rsp, uint64_t rdi)
+{
+	const struct startup how = { .in_mode64 = true, .rip = rip, .rsp = rsp, .rdi = rdi };
+	bool started;
+
+	spin_lock(&vcpu->vm->lock);
+	started = sipi(vcpu, how);
+	spin_unlock(&vcpu->vm->lock);
+	return started;
 }
 
 /*
@@ -222,7 +242,7 @@ bool sipi_command(struct vcpu *vcpu, uint64_t icr)
 		if (is_init)
 			init(vm->vcpus[i]);
 		else
-			sipi(vm->vcpus[i], (uint8_t)icr);
+			sipi(vm->vcpus[i], (struct startup){ .vector = (uint8_t)icr });
 	}
 	spin_unlock(&vm->lock);
 	return true;

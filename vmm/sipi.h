@@ -29,6 +29,12 @@ void sipi_halted(struct vcpu *vcpu);
 /* The guest writes its interrupt command register. False: nothing for the VMM, send it. */
 bool sipi_command(struct vcpu *vcpu, uint64_t icr);
 
+/*
+ * The same for a guest without devices: its vcpu begins in the state of the first one, with these
+ * registers. False: it does not wait for that.
+ */
+bool sipi_start(struct vcpu *vcpu, uint64_t rip, uint64_t rsp, uint64_t rdi);
+
 /* An EPT violation was a store to the local APIC: done. False: it was not. */
 bool sipi_store_to_apic(struct vcpu *vcpu, uint64_t guest_physical);
 

@@ -110,6 +110,9 @@ enum vcpu_state {
 struct startup {
 	bool init, sipi;
 	uint8_t vector;
+	/* A guest without devices has no SIPI, but a hypercall: 64-bit mode. */
+	bool in_mode64;
+	uint64_t rip, rsp, rdi;
 };
 
 struct vcpu {

@@ -162,5 +162,7 @@ void vm_run_all(void)
 	if (cpu->id == 0)
 		enter_guests();
 	smp_barrier();
+	if (vms[0].boot->config.debug == DEBUG_VMM_PANIC)
+		panic("debug", "processor %u ends the boot, as all the others do", cpu->id);
 	sched_start();
 }

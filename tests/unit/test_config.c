@@ -155,7 +155,7 @@ TEST(file_errors)
 		{ "at_end = x", 1, "at_end = x: allowed are poweroff, reboot, halt, debug-exit" },
 		{ "debug = 1", 1,
 		  "debug = 1: allowed are none, invalid-guest-state, vmm-fault, "
-		  "vmm-stack-overflow, vmm-write-text, vmm-nmi" },
+		  "vmm-stack-overflow, vmm-write-text, vmm-panic, vmm-nmi" },
 		{ "guest =", 1, "guest needs a value" },
 		{ "kernel = # none", 1, "kernel needs a value" },
 		{ "module =", 1, "module needs a value" },
