@@ -9,6 +9,7 @@
 #include "lib/x86/msr.h"
 #include "tests/unit/model/model.h"
 #include "vmm/apic.h"
+#include "vmm/cpu.h"
 #include "vmm/end.h"
 #include "vmm/ept.h"
 #include "vmm/errata.h"
@@ -18,6 +19,8 @@
 #include "vmm/hypercall.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
+#include "vmm/sipi.h"
+#include "vmm/smp.h"
 #include "vmm/snapshot.h"
 #include "vmm/timer.h"
 #include "vmm/vcpu.h"
@@ -34,6 +37,9 @@
 
 static struct vm vm;
 static struct vcpu vcpu;
+static struct vcpu second;
+static struct cpu cpu_of_second;
+static unsigned int looks;
 static struct guest_config config;
 static char guest_text[] = "text";
 static char logged[sizeof(guest_text)];
@@ -128,6 +134,22 @@ void fred_load(struct vcpu *to)
 	if (to != &vcpu)
 		rsp0_of_the_other = to->fred_rsp0;
 	model.tsc += 10;
+}
+
+bool sipi_start(struct vcpu *of, uint64_t rip, uint64_t rsp, uint64_t rdi)
+{
+	const bool waits = of->state == VCPU_WAITS_FOR_SIPI;
+
+	of->state = VCPU_RUNS;
+	of->startup = (struct startup){ .rip = rip, .rsp = rsp, .rdi = rdi };
+	return waits;
+}
+
+void smp_request(struct cpu *cpu, enum cpu_request request)
+{
+	assert_ptr_equal(cpu, second.cpu);
+	assert_int_equal(request, REQUEST_LOOK);
+	looks++;
 }
 
 /* This guest has no software FRED. */
@@ -352,6 +374,52 @@ TEST(only_from_ring_0)
 	assert_int_equal(model.skips, 0);
 }
 
+static void add_second(void)
+{
+	memset(&second, 0, sizeof(second));
+	second.vm = &vm;
+	second.cpu = &cpu_of_second;
+	second.state = VCPU_WAITS_FOR_SIPI;
+	vm.vcpus[0] = &vcpu;
+	vm.vcpus[1] = &second;
+	vm.vcpu_count = 2;
+	machine.linear_bits = 48;
+	looks = 0;
+}
+
+TEST(start_of_another_vcpu)
+{
+	add_second();
+	assert_int_equal(call(HYPERCALL_START, 2, 0x1000, 0x2000, 3), HYPERCALL_INVALID);
+	assert_int_equal(call(HYPERCALL_START, 1, 1ULL << 47, 0x2000, 3), HYPERCALL_INVALID);
+	assert_int_equal(call(HYPERCALL_START, 1, 0x1000, 1ULL << 47, 3), HYPERCALL_INVALID);
+	assert_int_equal(second.state, VCPU_WAITS_FOR_SIPI);
+	assert_int_equal(call(HYPERCALL_START, 1, 0x1000, 0x2000, 3), HYPERCALL_OK);
+	assert_int_equal(second.startup.rip, 0x1000);
+	assert_int_equal(second.startup.rsp, 0x2000);
+	assert_int_equal(second.startup.rdi, 3);
+	assert_int_equal(call(HYPERCALL_START, 1, 0x1000, 0x2000, 3), HYPERCALL_INVALID);
+	/* A guest with the machine's devices has SIPI for it. */
+	second.state = VCPU_WAITS_FOR_SIPI;
+	vm.devices = VM_DEVICES_PASSTHROUGH;
+	assert_int_equal(call(HYPERCALL_START, 1, 0x1000, 0x2000, 3), HYPERCALL_INVALID);
+}
+
+TEST(interrupt_for_another_vcpu)
+{
+	add_second();
+	assert_int_equal(call(HYPERCALL_IPI, 2, 0x40, 0, 0), HYPERCALL_INVALID);
+	assert_int_equal(call(HYPERCALL_IPI, 1, 31, 0, 0), HYPERCALL_INVALID);
+	assert_int_equal(call(HYPERCALL_IPI, 1, 256, 0, 0), HYPERCALL_INVALID);
+	assert_int_equal(looks, 0);
+	assert_int_equal(call(HYPERCALL_IPI, 1, 0x40, 0, 0), HYPERCALL_OK);
+	assert_int_equal(looks, 1);
+	assert_int_equal(second.pending_interrupts[1], 1);
+	assert_int_equal(vcpu.pending_interrupts[1], 0);
+	vm.devices = VM_DEVICES_PASSTHROUGH;
+	assert_int_equal(call(HYPERCALL_IPI, 1, 0x40, 0, 0), HYPERCALL_INVALID);
+}
+
 TEST(numbers_that_are_none)
 {
 	static const uint64_t numbers[] = { 1000, 0x100000004, ~0ULL };
@@ -381,6 +449,8 @@ int main(void)
 		RUN(text_goes_to_the_log),
 		RUN(text_of_a_silent_guest),
 		RUN(only_from_ring_0),
+		RUN(start_of_another_vcpu),
+		RUN(interrupt_for_another_vcpu),
 		RUN(numbers_that_are_none),
 	};
 
