@@ -24,6 +24,19 @@ static inline uint8_t port_read(uint32_t port)
 	return value;
 }
 
+static inline void port_write_32(uint32_t port, uint32_t value)
+{
+	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"((uint16_t)port));
+}
+
+static inline uint32_t port_read_32(uint32_t port)
+{
+	uint32_t value;
+
+	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"((uint16_t)port));
+	return value;
+}
+
 static inline struct cpuid_result cpuid_subleaf(uint32_t leaf, uint32_t subleaf)
 {
 	struct cpuid_result r;
@@ -50,6 +63,14 @@ static inline uint64_t read_msr(uint32_t msr)
 static inline void write_msr(uint32_t msr, uint64_t value)
 {
 	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
+}
+
+static inline uint64_t read_cr3(void)
+{
+	uint64_t value;
+
+	__asm__ volatile("mov %%cr3, %0" : "=r"(value));
+	return value;
 }
 
 static inline uint64_t read_cr4(void)

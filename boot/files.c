@@ -232,7 +232,7 @@ bool read_options(struct loader *loader)
 				   error.text);
 	if (!config_complete(config, &error))
 		return config_failed(loader, &error);
-	console_select(config->console);
+	console_configure(loader);
 	return true;
 }
 

@@ -94,7 +94,8 @@ static void describe(void)
 	const struct guest_config *const suite_config = &config->guests[0];
 
 	suite_info.bare = 1;
-	suite_info.serial_port = config->console & CONSOLE_SERIAL ? loader.info.serial_port : 0;
+	if (config->console & CONSOLE_SERIAL)
+		suite_info.uart = (uintptr_t)&loader.info.uart;
 	suite_info.end = (uintptr_t)suite_leave;
 	string_copy(suite_info.cmdline, suite_config->cmdline, sizeof(suite_info.cmdline));
 	string_copy(suite_info.tests, suite_config->tests, sizeof(suite_info.tests));

@@ -36,6 +36,13 @@ struct firmware_map {
 	UINTN descriptor_size;
 };
 
+/* The serial port. */
+struct serial {
+	struct uart *uart;  /* in boot_info, as the VMM gets it */
+	const char *source; /* what has told that it is there */
+	bool described;	    /* by the firmware's tables: so it is set up already */
+};
+
 struct loader {
 	const char *program; /* begins its lines, and names its configuration file */
 	bool config_needed;  /* a missing configuration file is an error */
@@ -57,6 +64,7 @@ struct loader {
 	EFI_STATUS status;
 	const char *reason;
 
+	struct serial serial;
 	struct boot_info info;
 	uint64_t boot_info; /* where the VMM finds its copy of info, physical */
 	struct elf vmm;	    /* the VMM's image */
@@ -79,14 +87,20 @@ void loader_log(struct loader *loader, const char *format, ...)
 EFI_STATUS give_up(struct loader *loader);
 
 /* console.c */
-/* Find the UART and the firmware's text consoles. */
+/* Find the firmware's text consoles, and a UART as `serial = auto` says. */
 void console_init(struct loader *loader);
+/* What manfred.cfg says about them: console, serial, baud. */
+void console_configure(struct loader *loader);
 void console_select(uint32_t console); /* CONSOLE_* bits; what is not there is left out */
 void console_firmware_is_gone(void);   /* from now on by port only */
 /* One line; the end of line is added. */
 void console_print_v(const char *prefix, const char *format, va_list arguments)
 	__attribute__((format(printf, 2, 0)));
 void console_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* serial.c */
+/* The UART that is meant, if it answers; its kind is UART_NONE if none does. */
+void serial_find(struct loader *loader, const struct serial_choice *choice, struct serial *serial);
 
 /* files.c */
 /* The volume that manfred.efi was started from. */
@@ -108,6 +122,8 @@ uint32_t processor_microcode(void);
 /* What a report has to name, into the log; ACPI root pointer, framebuffer, processors and the page
  * where they can begin. */
 bool collect_facts(struct loader *loader);
+/* ACPI's root pointer, that of 2.0 and later if there is one; 0: none. */
+uint64_t find_rsdp(const EFI_SYSTEM_TABLE *system);
 /* All handles with a protocol, at most `max` of them; returns how many. */
 UINTN find_handles(struct loader *loader, EFI_GUID *protocol, EFI_HANDLE *handles, UINTN max);
 

@@ -86,8 +86,7 @@ bool check_processor(struct loader *loader)
 	return true;
 }
 
-/* The root pointer of ACPI 2.0 and later is preferred to the one of 1.0. */
-static uint64_t find_rsdp(const EFI_SYSTEM_TABLE *system)
+uint64_t find_rsdp(const EFI_SYSTEM_TABLE *system)
 {
 	static const EFI_GUID guids[] = { ACPI_20_TABLE_GUID, ACPI_TABLE_GUID };
 
@@ -225,9 +224,8 @@ static void log_processors(struct loader *loader)
 
 		format_string(ids + used, sizeof(ids) - used, " %u", info->apic_ids[i]);
 	}
-	loader_log(loader, "%u processor%s, serial port %s", info->processor_count,
-		   info->processor_count == 1 ? "" : "s",
-		   info->serial_port != 0 ? "COM1" : "absent");
+	loader_log(loader, "%u processor%s", info->processor_count,
+		   info->processor_count == 1 ? "" : "s");
 	if (info->processor_count > 1)
 		loader_log(loader, "APIC IDs%s; the page for their start is at 0x%llx", ids,
 			   (unsigned long long)info->ap_page);

@@ -13,31 +13,17 @@
 #include "lib/results.h"
 #include "lib/string.h"
 #include "lib/tap.h"
+#include "lib/uart.h"
 
 #define LINE_MAX 256
-
-/* A 16550: registers as offsets from its port. */
-#define UART_DATA	 0
-#define UART_LINE_STATUS 5
-#define UART_THR_EMPTY	 0x20U
-#define UART_POLLS_MAX	 200000
 
 static const char scenario_key[] = "scenario=";
 static struct selftest_info info;
 static uint64_t cr3_at_start;
+static struct uart uart;       /* used on the bare machine only */
 static struct results results; /* on the bare machine; elsewhere the VMM reads them */
 
 _Noreturn void guest_main(const struct selftest_info *given);
-
-static void serial_write(char c)
-{
-	const uint16_t port = (uint16_t)info.serial_port;
-
-	for (int i = 0; i < UART_POLLS_MAX; i++)
-		if (inb((uint16_t)(port + UART_LINE_STATUS)) & UART_THR_EMPTY)
-			break;
-	outb((uint16_t)(port + UART_DATA), (uint8_t)c);
-}
 
 void tap_write(const char *text, size_t length)
 {
@@ -46,10 +32,10 @@ void tap_write(const char *text, size_t length)
 		return;
 	}
 	results_read(&results, text, length);
-	for (size_t i = 0; i < length && info.serial_port != 0; i++) {
+	for (size_t i = 0; i < length; i++) {
 		if (text[i] == '\n')
-			serial_write('\r');
-		serial_write(text[i]);
+			uart_put(&uart, '\r');
+		uart_put(&uart, text[i]);
 	}
 }
 
@@ -178,8 +164,13 @@ static _Noreturn void run_scenario(const char *name)
 void guest_main(const struct selftest_info *given)
 {
 	info = *given;
+	if (info.uart != 0)
+		uart = *(const struct uart *)(uintptr_t)info.uart;
 	cr3_at_start = read_cr3();
 	machine_init(info.memory_size, info.bare);
+	/* Uncached by the MTRRs, as all device memory. */
+	if (uart.kind == UART_MMIO && !page_map_large(uart.base & ~(SIZE_2M - 1)))
+		uart.kind = UART_NONE;
 	if (strncmp(info.cmdline, scenario_key, strlen(scenario_key)) == 0)
 		run_scenario(info.cmdline + strlen(scenario_key));
 	run_tests(info.tests);

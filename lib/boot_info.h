@@ -11,6 +11,7 @@
 
 #include "lib/config.h"
 #include "lib/memmap.h"
+#include "lib/uart.h"
 
 #define BOOT_INFO_MAGIC 0x31304445524e414dULL /* "MANRED01", little endian */
 
@@ -48,8 +49,8 @@ struct boot_info {
 	uint64_t page_tables; /* the PML4 that is loaded in CR3, within the region */
 	uint64_t trampoline;  /* the one identity-mapped page that the VMM unmaps on entry */
 
-	uint64_t rsdp;	      /* ACPI root pointer; 0: firmware has none */
-	uint32_t serial_port; /* I/O port of a 16550 that answered; 0: none */
+	uint64_t rsdp;	  /* ACPI root pointer; 0: firmware has none */
+	struct uart uart; /* the serial port, set up; UART_NONE: none that answers */
 	struct framebuffer framebuffer;
 
 	/* All that the firmware has enabled, whatever the key cpus says; the one that boots first.

@@ -81,7 +81,7 @@ static const struct choice debug_faults[] = {
 	{ NULL, 0 },
 };
 
-enum kind { KIND_CHOICE, KIND_NUMBER, KIND_BYTES, KIND_TEXT, KIND_MODULE };
+enum kind { KIND_CHOICE, KIND_NUMBER, KIND_BYTES, KIND_TEXT, KIND_MODULE, KIND_SERIAL };
 
 struct key {
 	const char *name;
@@ -99,6 +99,8 @@ struct key {
 static const struct key global_keys[] = {
 	{ FIELD(config, log), KIND_CHOICE, .choices = log_levels },
 	{ FIELD(config, console), KIND_CHOICE, .choices = consoles },
+	{ FIELD(config, serial), .kind = KIND_SERIAL },
+	{ FIELD(config, baud), KIND_NUMBER, .limit = CONFIG_BAUD_MAX, .zero = "the firmware's" },
 	{ FIELD(config, at_end), KIND_CHOICE, .choices = ends },
 	{ FIELD(config, cpus), KIND_NUMBER, .limit = CONFIG_CPUS_MAX, .zero = "all" },
 	{ FIELD(config, debug), KIND_CHOICE, .choices = debug_faults },
@@ -281,6 +283,14 @@ static bool add_module(struct pass *pass, const struct key *key, struct slice va
 	return set_text(pass, key, value, guest->modules[guest->module_count++]);
 }
 
+static bool set_serial(struct pass *pass, const struct key *key, struct slice value,
+		       struct serial_choice *field)
+{
+	return serial_parse(value.text, value.length, field) ||
+	       FAIL(pass, "%s = %.*s: allowed are " SERIAL_SYNTAX, key->name, quoted(value),
+		    value.text);
+}
+
 /* `to` is the struct config or guest_config that the key belongs to. */
 static bool set_value(struct pass *pass, const struct key *key, struct slice value, void *to,
 		      bool *seen)
@@ -305,6 +315,8 @@ static bool set_value(struct pass *pass, const struct key *key, struct slice val
 		return set_text(pass, key, value, field);
 	case KIND_MODULE:
 		return add_module(pass, key, value, to, first);
+	case KIND_SERIAL:
+		return set_serial(pass, key, value, field);
 	}
 	return false;
 }

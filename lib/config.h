@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/serial.h"
+
 #define CONFIG_GUESTS_MAX  8
 #define CONFIG_NAME_MAX	   32
 #define CONFIG_PATH_MAX	   256
@@ -18,6 +20,7 @@
 #define CONFIG_ERRATA_MAX  128
 #define CONFIG_MODULES_MAX 8
 #define CONFIG_CPUS_MAX	   512
+#define CONFIG_BAUD_MAX	   4000000
 
 enum guest_kind { GUEST_SELFTEST, GUEST_LINUX, GUEST_MULTIBOOT };
 enum guest_devices { DEVICES_BY_KIND, DEVICES_NONE, DEVICES_PASSTHROUGH };
@@ -72,7 +75,9 @@ struct config {
 	enum log_level log;
 	enum at_end at_end;
 	enum debug_fault debug;
-	uint32_t console;     /* CONSOLE_* bits */
+	uint32_t console; /* CONSOLE_* bits */
+	struct serial_choice serial;
+	uint32_t baud;	      /* bits per second; 0: as the firmware has set it */
 	uint32_t cpus;	      /* how many of the machine's processors to use; 0: all */
 	uint32_t guest_count; /* at least 1 */
 	struct guest_config guests[CONFIG_GUESTS_MAX];

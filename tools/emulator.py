@@ -104,6 +104,8 @@ class Machine:
     # Bochs: a graphics card that the firmware has a framebuffer of. What it shows
     # is in the run's folder, a picture a second: SDL_window1-NUMBER.bmp.
     graphics: bool = False
+    # QEMU: where the serial line is: "isa" (COM1), "pci", or "none".
+    serial: str = "isa"
 
 
 class Bochs:
@@ -262,13 +264,23 @@ class Qemu:
     def __init__(self, program="qemu-system-x86_64"):
         self.program = program
 
+    def command(self, image, machine, backend):
+        """Its words; `backend` is the character device at the other end of the serial line."""
+        serial = {
+            "isa": ["-device", "isa-serial,chardev=line"],
+            "pci": ["-device", "pci-serial,chardev=line,addr=1d.0"],
+            "none": [],
+        }[machine.serial]
+        return [self.program, "-machine", "pc,accel=tcg", "-cpu", machine.model or "max",
+                "-smp", str(machine.cpus), "-m", str(machine.memory), "-bios", str(FIRMWARE),
+                "-drive", f"format=raw,file={image}", "-serial", "none",
+                "-chardev", f"{backend},id=line", *serial,
+                "-display", "none", "-monitor", "none", "-net", "none",
+                "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
+
     def start(self, image, machine, folder, serial):
         return subprocess.Popen(
-            [self.program, "-machine", "pc,accel=tcg", "-cpu", machine.model or "max",
-             "-smp", str(machine.cpus), "-m", str(machine.memory), "-bios", str(FIRMWARE),
-             "-drive", f"format=raw,file={image}", "-serial", f"file:{serial}",
-             "-display", "none", "-monitor", "none", "-net", "none",
-             "-device", "isa-debug-exit,iobase=0xf4,iosize=1"],
+            self.command(image, machine, f"file,path={serial}"),
             stdin=subprocess.PIPE,
             stdout=open(folder / "qemu.out", "wb"),
             stderr=subprocess.STDOUT,

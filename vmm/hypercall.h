@@ -83,8 +83,8 @@ struct selftest_info {
 	char tests[64];	  /* pattern of manfred.cfg, "" for all */
 	char errata[128]; /* known deviations of the platform: identifiers with commas between */
 	/* Only on the bare machine; 0 in a VM, where there are hypercalls for this: */
-	unsigned int bare;	  /* 1: no hypercalls */
-	unsigned int serial_port; /* of a 16550 that is set up; 0: none */
+	unsigned int bare;	 /* 1: no hypercalls */
+	unsigned long long uart; /* address of a struct uart (lib/uart.h); 0: write to none */
 	/* void end(uint64_t failed, const struct results *results): with CR3 as at the start */
 	unsigned long long end;
 };

@@ -14,7 +14,7 @@
 #define LINE_MAX 512
 
 static enum log_level level_wanted;
-static uint16_t serial_port; /* 0: none */
+static bool serial_wanted;
 static bool has_screen;
 static bool screen_wanted;
 static bool serial_shared;
@@ -24,8 +24,9 @@ static const struct cpu *holder; /* of the lock */
 void log_init(const struct boot_info *boot)
 {
 	level_wanted = boot->config.log;
-	if (boot->config.console & CONSOLE_SERIAL)
-		serial_port = (uint16_t)boot->serial_port;
+	serial_wanted = boot->config.console & CONSOLE_SERIAL;
+	if (serial_wanted)
+		serial_init(&boot->uart);
 	has_screen = (boot->config.console & CONSOLE_SCREEN) && screen_init(&boot->framebuffer);
 	screen_wanted = has_screen;
 }
@@ -52,13 +53,8 @@ bool log_enabled(enum log_level level)
 
 static void write(const char *text, size_t length)
 {
-	if (serial_port != 0) {
-		const struct serial_settings settings = serial_borrow(serial_port);
-
-		serial_write(serial_port, text, length);
-		serial_drain(serial_port);
-		serial_give_back(serial_port, settings);
-	}
+	if (serial_wanted)
+		serial_write(text, length);
 	if (screen_wanted)
 		screen_write(text, length);
 }

@@ -1,24 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A 16550 UART behind I/O ports, polled. */
+/* The serial console. */
 #ifndef VMM_SERIAL_H
 #define VMM_SERIAL_H
 
 #include <stddef.h>
-#include <stdint.h>
 
-/* What a guest's driver has set, kept while the VMM writes a line of its own. */
-struct serial_settings {
-	uint8_t line_control;
-};
+#include "lib/uart.h"
 
-struct serial_settings serial_borrow(uint16_t port);
-void serial_give_back(uint16_t port, struct serial_settings settings);
+/* Take the UART that the loader has found and set up. */
+void serial_init(const struct uart *found);
 
-/* Write, a carriage return before each newline. A UART that never gets ready loses bytes, never
- * time. */
-void serial_write(uint16_t port, const char *text, size_t length);
-
-/* Wait until the last byte has left the UART, bounded. */
-void serial_drain(uint16_t port);
+/* Write, a carriage return before each newline, and wait for the end of it. A UART that never gets
+ * ready loses bytes, and is given up. */
+void serial_write(const char *text, size_t length);
 
 #endif

@@ -9,7 +9,8 @@ import pytest
 import report
 
 SUITE = """\
-manfred: loader: 1 processor, serial port COM1
+manfred: loader: serial port at 0x3f8 (COM1)
+manfred: loader: 1 processor
 [ 100] manfred: VMM at 0x1d000000, 491 MiB of RAM, 1 processors
 [ 200] manfred: erratum FR-11: an LKGS that faults exchanges the GS bases: nothing can be done
 TAP version 13

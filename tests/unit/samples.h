@@ -227,4 +227,53 @@ UNUSED_OK static size_t sample_acpi(uint8_t *memory)
 	return ACPI_SAMPLE_SIZE;
 }
 
+/* An SPCR with this revision, interface type, and generic address structure. */
+UNUSED_OK static size_t sample_spcr(uint8_t *memory, uint8_t revision, uint8_t subtype,
+				    uint8_t space, uint8_t bits, uint8_t access, uint64_t address)
+{
+	const uint32_t size = 80;
+
+	memset(memory, 0, size);
+	put_8(memory, 8, revision);
+	put_8(memory, 36, subtype);
+	put_8(memory, 40, space);
+	put_8(memory, 41, bits);
+	put_8(memory, 43, access);
+	put_64(memory, 44, address);
+	put_8(memory, 52, 1); /* interrupts: IRQ 4 */
+	put_8(memory, 53, 4);
+	put_8(memory, 58, 7);	 /* 115,200 */
+	put_8(memory, 60, 1);	 /* stop bits */
+	put_32(memory, 64, ~0U); /* not on PCI */
+	put_table(memory, 0, "SPCR", size);
+	return size;
+}
+
+#define DBG2_AT_DEVICE 44
+
+/* A DBG2 as coreboot writes it for Intel's LPSS: one device, a UART at 0xfe034000. */
+UNUSED_OK static size_t sample_dbg2(uint8_t *memory)
+{
+	static const char name[] = "\\_SB.PCI0.UAR2";
+	const uint32_t size = DBG2_AT_DEVICE + 53;
+	uint8_t *const device = memory + DBG2_AT_DEVICE;
+
+	memset(memory, 0, size);
+	put_32(memory, 36, DBG2_AT_DEVICE);
+	put_32(memory, 40, 1);
+	put_8(device, 1, 53);
+	put_8(device, 3, 1);		/* registers */
+	put_8(device, 4, sizeof(name)); /* its length and place */
+	put_8(device, 6, 38);
+	put_8(device, 13, 0x80); /* type: serial port; subtype: 16550 */
+	put_8(device, 18, 22);
+	put_8(device, 20, 34);
+	put_8(device, 25, 3); /* access: double words; no bit width */
+	put_64(device, 26, 0xfe034000);
+	put_32(device, 34, 0x1000);
+	memcpy(device + 38, name, sizeof(name));
+	put_table(memory, 0, "DBG2", size);
+	return size;
+}
+
 #endif

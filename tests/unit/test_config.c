@@ -35,6 +35,8 @@ TEST(defaults)
 	assert_int_equal(config.debug, DEBUG_NONE);
 	assert_int_equal(config.console, CONSOLE_SERIAL | CONSOLE_SCREEN);
 	assert_int_equal(config.cpus, 0);
+	assert_int_equal(config.serial.kind, SERIAL_AUTO);
+	assert_int_equal(config.baud, 0);
 	assert_int_equal(config.guests[0].memory, 0);
 	assert_string_equal(config.guests[0].kernel, "");
 	assert_int_equal(config.guest_count, 1);
@@ -59,6 +61,8 @@ TEST(every_key)
 			       "fred = soft\n"
 			       "log = trace\n"
 			       "console = serial\n"
+			       "serial = pci:00:16.3\n"
+			       "baud = 57600\n"
 			       "at_end = halt\n"
 			       "tests = types.*\n"
 			       "errata = FR-4,FR-7\n"
@@ -78,6 +82,9 @@ TEST(every_key)
 	assert_int_equal(config.guests[0].fred, FRED_SOFT);
 	assert_int_equal(config.log, LOG_TRACE);
 	assert_int_equal(config.console, CONSOLE_SERIAL);
+	assert_int_equal(config.serial.kind, SERIAL_AT_PCI);
+	assert_int_equal(config.serial.address, PCI_FUNCTION(0, 0x16, 3));
+	assert_int_equal(config.baud, 57600);
 	assert_int_equal(config.at_end, AT_END_HALT);
 	assert_string_equal(config.guests[0].tests, "types.*");
 	assert_string_equal(config.guests[0].errata, "FR-4,FR-7");
@@ -131,7 +138,7 @@ TEST(sizes)
 
 #define KEYS                                                                             \
 	"guest, kernel, initrd, module, cmdline, memory, cpu, fred, devices, priority, " \
-	"tests, errata, log, console, at_end, cpus, debug"
+	"tests, errata, log, console, serial, baud, at_end, cpus, debug"
 #define GUEST_KEYS                                                                            \
 	"guest, kernel, initrd, module, cmdline, memory, cpus, cpu, fred, devices, console, " \
 	"priority, tests, errata"
@@ -152,6 +159,9 @@ TEST(file_errors)
 		{ "fred = on", 1, "fred = on: allowed are auto, native, soft, off" },
 		{ "log = all", 1, "log = all: allowed are error, info, debug, trace" },
 		{ "console = lpt", 1, "console = lpt: allowed are serial, screen, both" },
+		{ "serial = com1", 1, "serial = com1: allowed are " SERIAL_SYNTAX },
+		{ "baud = 4000001", 1,
+		  "baud = 4000001: allowed are 1 to 4000000, and 0 for the firmware's" },
 		{ "at_end = x", 1, "at_end = x: allowed are poweroff, reboot, halt, debug-exit" },
 		{ "debug = 1", 1,
 		  "debug = 1: allowed are none, invalid-guest-state, vmm-fault, "
