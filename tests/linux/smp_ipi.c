@@ -26,11 +26,12 @@
 #include "tests/linux/smp.h"
 
 #define PAGE_BYTES    4096UL
-#define REMAPS	      40U
-#define PROTECTS      40U
+#define REMAPS	      20U
+#define PROTECTS      20U
 #define BARRIERS      200U
 #define WAKES	      100U
 #define WAKE_PRIORITY 10
+#define SLEEP_DELAY   2000U
 #define DELAYS	      16U
 #define NMI_WAIT_NS   50000000L
 #define NMI_WAITS     20
@@ -281,34 +282,45 @@ static bool check_barrier(void)
 
 /* ---- Wake-ups ---- */
 
-static atomic_uint ball;    /* even: on the first side */
+static atomic_uint bells[2]; /* a side sleeps at its own, until the other rings it */
+static atomic_uint rings;
 static bool wake_from_work; /* the processors have other things to do */
 
-static bool futex(int operation, unsigned int value)
+/* Wakes the other side, which sleeps or is about to. */
+static bool ring(unsigned int side)
 {
-	return syscall(SYS_futex, &ball, operation, value, NULL, NULL, 0) >= 0 || errno == EAGAIN ||
-	       errno == EINTR || FAIL("futex: %s", strerror(errno));
+	long woken = 0;
+
+	/* It has come to its sleep, most times: else it would need no interrupt. */
+	delay(SLEEP_DELAY);
+	rings++;
+	while (woken == 0 && !smp_stop)
+		woken = syscall(SYS_futex, &bells[side], FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	return woken == 1 || FAIL("FUTEX_WAKE: %s", strerror(errno));
 }
 
-/* Sleeps until the ball is on this side, and plays it back. */
+static bool sleep_until(unsigned int side, unsigned int expected)
+{
+	if (syscall(SYS_futex, &bells[side], FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0) != 0)
+		return FAIL("FUTEX_WAIT: %s", strerror(errno));
+	return rings == expected || FAIL("woken by ring %u, expected %u", rings, expected);
+}
+
+/* Each side sleeps until the other wakes it, and then wakes the other. */
 static bool play(unsigned int side)
 {
 	const struct sched_param priority = { .sched_priority = WAKE_PRIORITY };
-	unsigned int now;
+	bool ok = true;
 
 	if (wake_from_work && sched_setscheduler(0, SCHED_FIFO, &priority) != 0)
 		return FAIL("sched_setscheduler: %s", strerror(errno));
-	while ((now = ball) < 2 * WAKES && !smp_stop) {
-		if (now % 2 != side) {
-			if (!futex(FUTEX_WAIT_PRIVATE, now))
-				return false;
-			continue;
-		}
-		ball = now + 1;
-		if (!futex(FUTEX_WAKE_PRIVATE, 1))
-			return false;
+	for (unsigned int i = 0; i < WAKES && ok; i++) {
+		if (side == 0)
+			ok = ring(1) && sleep_until(0, 2 * i + 2);
+		else
+			ok = sleep_until(1, 2 * i + 1) && ring(0);
 	}
-	return true;
+	return ok;
 }
 
 static bool play_first(unsigned int processor)
@@ -349,12 +361,13 @@ static bool ping_pong(unsigned int first, unsigned int second)
 	bool ok = true;
 
 	smp_stop = false;
-	ball = 0;
+	rings = 0;
 	if (wake_from_work)
 		ok = start_worker(&spinners[0], first, spin) &&
 		     start_worker(&spinners[1], second, spin);
-	ok = ok && start_worker(&players[0], first, play_first) &&
-	     start_worker(&players[1], second, play_second);
+	/* The second first: the first one would not let go of its processor until that sleeps. */
+	ok = ok && start_worker(&players[1], second, play_second) &&
+	     start_worker(&players[0], first, play_first);
 	if (!ok)
 		smp_stop = true;
 	ok &= join_workers(players, 2);
