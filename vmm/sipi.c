@@ -78,9 +78,11 @@ static void watch_apics(struct vm *vm)
 
 void sipi_init(struct vm *vm)
 {
+	spin_lock(&vm->lock);
 	for (uint32_t i = 1; i < vm->vcpu_count; i++)
 		vm->vcpus[i]->state = VCPU_WAITS_FOR_SIPI;
 	watch_apics(vm);
+	spin_unlock(&vm->lock);
 }
 
 static void set_real_mode_segments(uint8_t vector)

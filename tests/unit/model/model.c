@@ -26,6 +26,7 @@
 struct model model;
 struct machine machine;
 struct cpu model_cpu;
+_Thread_local struct cpu *model_current = &model_cpu;
 uint32_t errata_detected;
 
 static bool exists(enum vmcs_field field)
@@ -192,6 +193,7 @@ void model_reset(void)
 	memset(&model, 0, sizeof(model));
 	memset(&machine, 0, sizeof(machine));
 	memset(&model_cpu, 0, sizeof(model_cpu));
+	model_current = &model_cpu;
 	errata_detected = 0;
 	model.dr6 = DR6_RESET;
 	model.strict_errors = true;
@@ -423,13 +425,14 @@ void raise_ud(struct vcpu *vcpu __attribute__((unused)))
 	model.uds++;
 }
 
-void smp_request_others(enum cpu_request request __attribute__((unused)))
+/* smp.c and sipi.c have tests of their own, where these two are the real ones. */
+__attribute__((weak)) void smp_request_others(enum cpu_request request __attribute__((unused)))
 {
 	model.requests++;
 }
 
 /* INIT and SIPI are kept from the machine. */
-bool sipi_command(struct vcpu *vcpu __attribute__((unused)), uint64_t icr)
+__attribute__((weak)) bool sipi_command(struct vcpu *vcpu __attribute__((unused)), uint64_t icr)
 {
 	model.commands++;
 	return (icr >> 8 & 7) == 5 || (icr >> 8 & 7) == 6;

@@ -30,7 +30,7 @@ struct model {
 	uint32_t written[MODEL_FIELDS]; /* the field was written after so many VM entries, + 1 */
 	uint32_t entries;
 	bool absent[MODEL_FIELDS]; /* the processor has no such field */
-	uint64_t cr2, cr4, dr[4], dr6, xcr0, tsc;
+	uint64_t cr2, cr3, cr4, dr[4], dr6, xcr0, tsc;
 	uint32_t pkru;
 	/* The state components, a number each for all of it. */
 	uint64_t extended[MODEL_COMPONENTS];
@@ -47,11 +47,12 @@ struct model {
 	bool strict_errors; /* IA32_VMX_BASIC[56] = 0: error codes only where they belong */
 	bool has_fred;	    /* with it IA32_VMX_BASIC[58] */
 	unsigned int invepts;
-	unsigned int requests; /* smp_request_others() */
-	unsigned int commands; /* sipi_command() */
-	unsigned int gps;      /* raise_gp() */
-	unsigned int uds;      /* raise_ud() */
-	unsigned int skips;    /* skip_instruction() */
+	void (*on_invept)(void); /* NULL: nothing more than counting */
+	unsigned int requests;	 /* smp_request_others() */
+	unsigned int commands;	 /* sipi_command() */
+	unsigned int gps;	 /* raise_gp() */
+	unsigned int uds;	 /* raise_ud() */
+	unsigned int skips;	 /* skip_instruction() */
 	/* Where guest_failed() and guest_triple_fault() go; they fail the test when it is NULL. */
 	jmp_buf *end;
 	const char *end_reason;

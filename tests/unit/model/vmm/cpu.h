@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Stands in for vmm/cpu.h in the unit tests of the VMM: the one processor is the model's.
+ * Stands in for vmm/cpu.h in the unit tests of the VMM: the same, but that the model says which
+ * processor this is. Where there are several, each is a thread.
  */
-#ifndef VMM_CPU_H
-#define VMM_CPU_H
+#ifndef TESTS_UNIT_MODEL_CPU_H
+#define TESTS_UNIT_MODEL_CPU_H
 
-#include <stdint.h>
-
-struct vcpu;
-
-struct cpu {
-	struct vcpu *vcpu;
-	struct vcpu *fred_vcpu;
-};
+#define cpu_current cpu_current_by_gs
+#include "../../../../vmm/cpu.h"
+#undef cpu_current
 
 extern struct cpu model_cpu;
+extern _Thread_local struct cpu *model_current;
 
 static inline struct cpu *cpu_current(void)
 {
-	return &model_cpu;
+	return model_current;
 }
 
 #endif

@@ -6,6 +6,7 @@
 #ifndef VMM_X86_H
 #define VMM_X86_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -63,8 +64,16 @@ static inline bool invvpid(uint64_t type __attribute__((unused)),
 static inline bool invept(uint64_t type __attribute__((unused)),
 			  uint64_t ept_pointer __attribute__((unused)))
 {
-	model.invepts++;
+	__atomic_add_fetch(&model.invepts, 1, __ATOMIC_SEQ_CST);
+	if (model.on_invept)
+		model.on_invept();
 	return true;
+}
+
+/* Other processors are threads. */
+static inline void pause(void)
+{
+	sched_yield();
 }
 
 static inline uint32_t read_pkru(void)
@@ -103,6 +112,7 @@ static inline bool xrstor_safe(const void *area)
 	}
 
 DEFINE_REGISTER_ACCESS(cr2, cr2)
+DEFINE_REGISTER_ACCESS(cr3, cr3)
 DEFINE_REGISTER_ACCESS(cr4, cr4)
 DEFINE_REGISTER_ACCESS(dr0, dr[0])
 DEFINE_REGISTER_ACCESS(dr1, dr[1])
