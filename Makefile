@@ -304,7 +304,7 @@ build/unit/test_vmm_soft_fred: $(patsubst %,build/model/vmm/%.c.o, \
 $(VMM_TESTS): build/unit/test_vmm_%: build/model/tests/unit/test_vmm_%.c.o build/model/vmm/%.c.o \
 		build/model/tests/unit/model/model.c.o build/unit/host.a
 	$(call say,LD )
-	$(Q)$(CC) $(UNIT_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lcmocka -o $@
+	$(Q)$(CC) $(UNIT_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -Wl,-z,noexecstack -lcmocka -o $@
 
 $(patsubst build/%,build/unit/tests/%.c.o,$(filter-out $(VMM_TESTS),$(UNIT_TESTS))) \
 $(VMM_TESTS:build/%=build/model/tests/%.c.o) build/model/tests/unit/model/model.c.o: | build/.setup-test

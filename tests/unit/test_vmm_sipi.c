@@ -50,6 +50,7 @@ static bool page_writable, icr_exits[VCPUS];
 static unsigned int page_changes, invepts_here, invepts_elsewhere, looks[VCPUS];
 static unsigned int resets[VCPUS], apic_resets, skipped;
 static struct vcpu *init_during_reset; /* INIT is sent to it while it carries out another */
+static bool sipi_follows;
 static uint32_t apic_registers[PAGE_SIZE / sizeof(uint32_t)];
 static struct mode64 started; /* of a guest without devices */
 static uint8_t code[INSTRUCTION_MAX];
@@ -105,6 +106,8 @@ void vcpu_reset(struct vcpu *vcpu)
 	if (vcpu == init_during_reset) {
 		init_during_reset = NULL;
 		sipi_command(&vcpus[0], X2APIC(vcpu->cpu->apic_id) | INIT);
+		if (sipi_follows)
+			sipi_command(&vcpus[0], X2APIC(vcpu->cpu->apic_id) | SIPI(VECTOR + 1));
 	}
 }
 
@@ -186,6 +189,7 @@ static void set_up(unsigned int count, enum vm_devices devices, uint64_t apic_ba
 	page_changes = invepts_here = invepts_elsewhere = apic_resets = skipped = 0;
 	page_writable = true;
 	init_during_reset = NULL;
+	sipi_follows = false;
 	wish = END_WISH_NONE;
 	vm.name = "test";
 	vm.devices = devices;
@@ -399,6 +403,19 @@ TEST(init_while_another_is_carried_out)
 	assert_int_equal(resets[1], 2);
 	command(0, X2APIC(ids[1]) | SIPI(VECTOR));
 	assert_true(carry_out(1));
+}
+
+TEST(init_and_sipi_while_others_are_carried_out)
+{
+	set_up_guest(BASE | APIC_BASE_X2APIC);
+	command(0, X2APIC(ids[1]) | INIT);
+	command(0, X2APIC(ids[1]) | SIPI(VECTOR));
+	init_during_reset = &vcpus[1];
+	sipi_follows = true;
+	assert_false(carry_out(1));
+	assert_true(carry_out(1));
+	assert_int_equal(resets[1], 2);
+	assert_starts_at(VECTOR + 1);
 }
 
 TEST(watching_ends_with_the_last_that_waits)
@@ -684,7 +701,6 @@ TEST(exchange_gets_the_old_value)
 	assert_int_equal(skipped, 2);
 }
 
-/* C7 07 with its constant: of four bytes, of two in code of 16 bits without a prefix. */
 TEST(the_mode_of_the_code_counts)
 {
 	set_up_stores(ACCESS_RIGHTS_CODE32, 0);
@@ -748,6 +764,7 @@ int main(void)
 		cmocka_unit_test(sipi_to_a_running_vcpu_is_ignored),
 		cmocka_unit_test(init_takes_back_a_sipi),
 		cmocka_unit_test(init_while_another_is_carried_out),
+		cmocka_unit_test(init_and_sipi_while_others_are_carried_out),
 		cmocka_unit_test(watching_ends_with_the_last_that_waits),
 		cmocka_unit_test(destinations),
 		cmocka_unit_test(level_deassert_does_nothing),
