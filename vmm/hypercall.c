@@ -180,6 +180,8 @@ static long send_interrupt(const struct vcpu *vcpu)
 		return HYPERCALL_INVALID;
 	target = vcpu->vm->vcpus[regs->rbx];
 	event_queue_interrupt(target, (uint8_t)regs->rcx);
+	/* Its processor may be about to note that nothing waits any more: let it look again. */
+	vcpu_set_work(target, WORK_INTERRUPT_ARRIVED);
 	smp_request(target->cpu, REQUEST_LOOK);
 	return HYPERCALL_OK;
 }

@@ -416,6 +416,10 @@ TEST(interrupt_for_another_vcpu)
 	assert_int_equal(looks, 1);
 	assert_int_equal(second.pending_interrupts[1], 1);
 	assert_int_equal(vcpu.pending_interrupts[1], 0);
+	/* Its processor had just seen that nothing waits, and only then noted it. */
+	vcpu_clear_work(&second, WORK_INTERRUPT);
+	event_prepare_entry(&second);
+	assert_int_equal(model_vm_entry().event.vector, 0x40);
 	vm.devices = VM_DEVICES_PASSTHROUGH;
 	assert_int_equal(call(HYPERCALL_IPI, 1, 0x40, 0, 0), HYPERCALL_INVALID);
 }
