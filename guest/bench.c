@@ -5,6 +5,7 @@
  */
 #include "guest/fred.h"
 #include "guest/machine.h"
+#include "guest/smp.h"
 #include "guest/suite.h"
 #include "lib/string.h"
 
@@ -223,6 +224,34 @@ void bench_run_timeline(void)
 	print("timeline: int3 raised %llu handler %llu returned %llu", tsc_of(times.start),
 	      tsc_of(times.handler), tsc_of(times.end));
 	hypercall(HYPERCALL_TRACE, 0, 0, 0, 0);
+}
+
+/* From the hypercall that sends an interrupt to what the other processor has written behind it. */
+static uint64_t sample_ipi(const struct operands *operands)
+{
+	const uint64_t done = second.done + 2;
+	uint64_t start;
+
+	catch_begin();
+	if (!second_give((enum second_order)operands->rax))
+		guest_fail("the second processor does not answer");
+	start = read_tsc();
+	hypercall(HYPERCALL_IPI, 1, VECTOR_INTERRUPT, 0, 0);
+	if (!second_wait(done))
+		guest_fail("an interrupt for the second processor was lost");
+	catch_end();
+	return read_tsc() - start;
+}
+
+void bench_run_ipi(void)
+{
+	const struct operands running = { .rax = SECOND_SPIN };
+	const struct operands halted = { .rax = SECOND_HALT };
+
+	if (!second_start(0))
+		guest_fail("a second processor is needed: cpus = 2 in a section of manfred.cfg");
+	report("ipi-running", sample_ipi, sample_nothing, running);
+	report("ipi-halted", sample_ipi, sample_nothing, halted);
 }
 
 void bench_run(void)

@@ -121,6 +121,12 @@ static void bench(void)
 	end(0);
 }
 
+static void bench_ipi(void)
+{
+	bench_run_ipi();
+	end(0);
+}
+
 static void bench_events(void)
 {
 	bench_run_events();
@@ -145,6 +151,7 @@ static const struct {
 	{ "port-io", port_io },
 	{ "bench", bench },
 	{ "bench-events", bench_events },
+	{ "bench-ipi", bench_ipi },
 	{ "timeline", timeline },
 };
 

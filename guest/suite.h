@@ -129,5 +129,7 @@ void fred_triple_fault(void);
 void bench_run(void);
 void bench_run_events(void);
 void bench_run_timeline(void);
+/* From one processor to another; wants two. */
+void bench_run_ipi(void);
 
 #endif

@@ -19,7 +19,14 @@ class TestSecondProcessor:
         log.says(r"2 of 2 processors run the VMM")
 
     @pytest.mark.parametrize(
-        "test", ["start", "unmap_elsewhere", "interrupt_wakes", "interrupt_refused"]
+        "test",
+        [
+            "start",
+            "unmap_elsewhere",
+            "interrupt_arrives",
+            "interrupt_wakes",
+            "interrupt_refused",
+        ],
     )
     def test_passes(self, log, test):
         log.find(rf"^ok \d+ - smp\.{test}$")
