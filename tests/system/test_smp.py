@@ -63,7 +63,10 @@ class TestSmpNative(Checks):
     def log(self, fred_bochs, linux):
         machine = emulator.Machine(cpus=self.CPUS)
         cmdline = smp_cmdline(self.CPUS)
-        return linux(machine=machine, cmdline=cmdline, fred="native", timeout=TIMEOUT)
+        log = linux(machine=machine, cmdline=cmdline, fred="native", timeout=TIMEOUT)
+        if "reason=no-fred" in log.result.log:
+            pytest.skip("native FRED: the emulator's has BX-13 with several processors")
+        return log
 
     def test_uses_fred(self, log):
         log.find(r"^linux: note fred 1$")
