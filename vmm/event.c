@@ -233,10 +233,11 @@ void event_queue_interrupt(struct vcpu *vcpu, uint8_t vector)
 {
 	const uint64_t bit = 1ULL << vector % 64;
 
-	/* Atomic, as setting work: the VMM's own interrupt handler may come at any time. */
+	/* Atomic, as setting work: the VMM's own interrupt handler may come at any time, and
+	 * another processor may send one. */
 	if (__atomic_fetch_or(&vcpu->pending_interrupts[vector / 64], bit, __ATOMIC_RELAXED) & bit)
-		vcpu->interrupts.merged++;
-	vcpu->interrupts.taken++;
+		__atomic_add_fetch(&vcpu->interrupts.merged, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&vcpu->interrupts.taken, 1, __ATOMIC_RELAXED);
 	vcpu_set_work(vcpu, WORK_INTERRUPT);
 }
 

@@ -165,7 +165,7 @@ static void handle_external_interrupt(struct vcpu *vcpu)
 	if (vcpu->vm->devices == VM_DEVICES_NONE)
 		apic_end_of_interrupt();
 	if (vcpu->soft.on && soft_fred_interrupt(vcpu, vector)) {
-		vcpu->interrupts.taken++;
+		__atomic_add_fetch(&vcpu->interrupts.taken, 1, __ATOMIC_RELAXED);
 		vcpu->interrupts.delivered++;
 		return;
 	}
