@@ -59,7 +59,7 @@ SCREEN_SOURCES := build/gen/font.c build/gen/qrcodegen.c
 VMM_OBJECTS := $(VMM_SOURCES:%=build/vmm/%.o) $(SCREEN_SOURCES:%=build/vmm/%.o)
 GUEST_OBJECTS := $(GUEST_SOURCES:%=build/guest/%.o)
 # Two programs of one folder: the loader of the VMM, and the suite without the VMM.
-LOADER_ONLY := boot/main.c boot/place.c boot/enter.asm boot/blob_vmm.asm
+LOADER_ONLY := boot/main.c boot/menu.c boot/place.c boot/enter.asm boot/blob_vmm.asm
 FREDCHECK_ONLY := boot/fredcheck.c boot/fredcheck_enter.asm
 LOADER_OBJECTS := $(patsubst %,build/efi/%.o,$(filter-out $(FREDCHECK_ONLY),$(BOOT_SOURCES)))
 FREDCHECK_OBJECTS := $(patsubst %,build/efi/%.o,$(filter-out $(LOADER_ONLY),$(BOOT_SOURCES))) \

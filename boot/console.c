@@ -9,6 +9,11 @@
 
 #define SCREENS_MAX 8
 #define LINE_MAX    1024
+#define ESCAPE_MAX  16
+
+/* Attributes of the firmware's text consoles. */
+#define PLAIN	    EFI_TEXT_ATTR(EFI_LIGHTGRAY, EFI_BLACK)
+#define HIGHLIGHTED EFI_TEXT_ATTR(EFI_BLACK, EFI_LIGHTGRAY)
 
 /* What nobody has set up gets this. */
 #define BAUD_DEFAULT 115200U
@@ -35,18 +40,29 @@ static bool path_has_uart(const EFI_DEVICE_PATH *path)
 	return false;
 }
 
+/* A console of the firmware's on the serial line is left to it while the line is ours. */
+static bool is_used(const struct screen *screen)
+{
+	return (selected & CONSOLE_SCREEN) &&
+	       (!screen->over_uart || serial->uart->kind == UART_NONE);
+}
+
+static bool firmware_has_uart(void)
+{
+	for (unsigned int i = 0; i < screen_count; i++)
+		if (screens[i].over_uart)
+			return true;
+	return false;
+}
+
 /* Who has set it up already has chosen the speed of the line. */
 static void set_speed(const struct config *config)
 {
-	bool set_up = serial->described;
-
-	for (unsigned int i = 0; i < screen_count; i++)
-		set_up |= screens[i].over_uart;
 	if (serial->uart->kind == UART_NONE)
 		return;
 	if (config->baud != 0)
 		uart_set_up(serial->uart, config->baud);
-	else if (!set_up)
+	else if (!serial->described && !firmware_has_uart())
 		uart_set_up(serial->uart, BAUD_DEFAULT);
 }
 
@@ -107,11 +123,6 @@ void console_select(uint32_t console)
 	selected = console;
 }
 
-void console_firmware_is_gone(void)
-{
-	screen_count = 0;
-}
-
 static void print_serial(const char *line)
 {
 	for (; *line != '\0'; line++) {
@@ -119,6 +130,45 @@ static void print_serial(const char *line)
 			uart_put(serial->uart, '\r');
 		uart_put(serial->uart, *line);
 	}
+}
+
+/* The firmware's driver takes every byte, which is a key of its console then. */
+int console_get(void)
+{
+	return firmware_has_uart() ? -1 : uart_get(serial->uart);
+}
+
+void console_home(unsigned int lines)
+{
+	char back[ESCAPE_MAX] = "";
+
+	if (lines > 0)
+		format_string(back, sizeof(back), "\x1b[%uA\r", lines);
+	if (selected & CONSOLE_SERIAL)
+		print_serial(back);
+	for (unsigned int i = 0; i < screen_count; i++) {
+		if (!is_used(&screens[i]))
+			continue;
+		if (lines == 0)
+			screens[i].text->ClearScreen(screens[i].text);
+		screens[i].text->SetCursorPosition(screens[i].text, 0, 0);
+	}
+}
+
+void console_draw(const char *line, bool highlighted)
+{
+	for (unsigned int i = 0; i < screen_count && highlighted; i++)
+		if (is_used(&screens[i]))
+			screens[i].text->SetAttribute(screens[i].text, HIGHLIGHTED);
+	console_print("%s", line);
+	for (unsigned int i = 0; i < screen_count && highlighted; i++)
+		if (is_used(&screens[i]))
+			screens[i].text->SetAttribute(screens[i].text, PLAIN);
+}
+
+void console_firmware_is_gone(void)
+{
+	screen_count = 0;
 }
 
 static void print_screens(const char *line)
@@ -133,7 +183,7 @@ static void print_screens(const char *line)
 	}
 	wide[length] = L'\0';
 	for (unsigned int i = 0; i < screen_count; i++)
-		if (!screens[i].over_uart || serial->uart->kind == UART_NONE)
+		if (is_used(&screens[i]))
 			screens[i].text->OutputString(screens[i].text, wide);
 }
 

@@ -5,7 +5,10 @@
 #ifndef BOOT_CPU_H
 #define BOOT_CPU_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "lib/x86/cpu.h"
 
 struct cpuid_result {
 	uint32_t eax, ebx, ecx, edx;
@@ -50,6 +53,11 @@ static inline struct cpuid_result cpuid_subleaf(uint32_t leaf, uint32_t subleaf)
 static inline struct cpuid_result cpuid(uint32_t leaf)
 {
 	return cpuid_subleaf(leaf, 0);
+}
+
+static inline bool processor_has_fred(void)
+{
+	return cpuid(0).eax >= 7 && (cpuid_subleaf(7, 1).eax & CPUID_7_1_EAX_FRED);
 }
 
 static inline uint64_t read_msr(uint32_t msr)

@@ -273,6 +273,11 @@ static bool load_file(struct loader *loader, const char *key, const char *path, 
 	return true;
 }
 
+bool load_program(struct loader *loader, const char *path, struct boot_file *program)
+{
+	return load_file(loader, "program", path, ANYWHERE, program);
+}
+
 /* Old kernels want the initrd below 2 GiB; Multiboot has 32-bit addresses for its modules. */
 static bool load_files_of(struct loader *loader, const struct guest_config *guest,
 			  struct boot_guest *files)

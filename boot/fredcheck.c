@@ -25,18 +25,13 @@ static struct loader loader;
 static struct selftest_info suite_info;
 static struct elf suite;
 
-static bool has_fred(void)
-{
-	return cpuid(0).eax >= 7 && (cpuid_subleaf(7, 1).eax & CPUID_7_1_EAX_FRED);
-}
-
 static bool check_machine(void)
 {
 	if (read_cr4() & CR4_LA57)
 		return loader_fail(&loader, EFI_UNSUPPORTED, "la57",
 				   "the firmware runs with 5-level paging (CR4.LA57), which cannot "
 				   "be left in 64-bit mode: disable it in the firmware setup");
-	if (!has_fred())
+	if (!processor_has_fred())
 		return loader_fail(&loader, EFI_UNSUPPORTED, "no-fred",
 				   "this processor has no FRED (CPUID.(7,1):EAX[17] is 0)");
 	return true;

@@ -92,7 +92,12 @@ void console_init(struct loader *loader);
 /* What manfred.cfg says about them: console, serial, baud. */
 void console_configure(struct loader *loader);
 void console_select(uint32_t console); /* CONSOLE_* bits; what is not there is left out */
-void console_firmware_is_gone(void);   /* from now on by port only */
+/* A byte from the serial line, or -1; also where the firmware reads it itself. */
+int console_get(void);
+/* To the first of the `lines` lines that were drawn; 0: a new screen. */
+void console_home(unsigned int lines);
+void console_draw(const char *line, bool highlighted);
+void console_firmware_is_gone(void); /* from now on by port only */
 /* One line; the end of line is added. */
 void console_print_v(const char *prefix, const char *format, va_list arguments)
 	__attribute__((format(printf, 2, 0)));
@@ -111,6 +116,21 @@ bool read_config(struct loader *loader);
 bool read_options(struct loader *loader);
 /* Kernel, initrd and modules of all guests into pages of their own. */
 bool load_guest_files(struct loader *loader);
+
+/* A program of the boot volume, to be started by the firmware. */
+bool load_program(struct loader *loader, const char *path, struct boot_file *program);
+
+/* firmware.c */
+bool firmware_secure_boot(const struct loader *loader); /* is it on? */
+bool firmware_has_setup(const struct loader *loader);	/* can the next boot lead into it? */
+bool firmware_enter_setup(struct loader *loader);
+void firmware_reset(const struct loader *loader);
+
+/* menu.c */
+/* Show the menu, if manfred.cfg wants one. What is chosen is in info.config then. */
+void menu_run(struct loader *loader);
+/* Let the user read what is on the screen: until a key, or for half a minute. */
+void menu_pause(const struct loader *loader);
 
 /* machine.c */
 /* Refuse what the VMM could only die of: no VMX, VMX locked off, no NX, 5-level paging. */
@@ -132,8 +152,8 @@ UINTN find_handles(struct loader *loader, EFI_GUID *protocol, EFI_HANDLE *handle
 bool prepare_memory_map(struct loader *loader);
 /* Pages, aligned to a power of two, as high as possible below `below`; 0 when there are none. */
 uint64_t allocate_memory(struct loader *loader, uint64_t size, uint64_t align, uint64_t below);
-/* Give back all that allocate_memory gave. */
-void free_memory(struct loader *loader);
+/* Give back what allocate_memory gave after its first `keep` times. */
+void free_memory(struct loader *loader, unsigned int keep);
 uint64_t largest_free_block(struct loader *loader, uint64_t below); /* bytes */
 /* All that is RAM by its nature, whoever uses it, as RAM ranges. */
 bool collect_ram(struct loader *loader, struct memmap *ram);

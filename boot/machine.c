@@ -267,8 +267,9 @@ static void log_identity(struct loader *loader)
 			   now.Hour, now.Minute);
 	loader_log(loader, "processor %s, CPUID.1:EAX %x, microcode %x", name, cpuid(1).eax,
 		   processor_microcode());
-	loader_log(loader, "firmware UEFI %u.%u, revision %x", revision >> 16,
-		   (revision & UINT16_MAX) / 10, loader->system->FirmwareRevision);
+	loader_log(loader, "firmware UEFI %u.%u, revision %x%s", revision >> 16,
+		   (revision & UINT16_MAX) / 10, loader->system->FirmwareRevision,
+		   firmware_secure_boot(loader) ? ", Secure Boot is on" : "");
 }
 
 bool collect_facts(struct loader *loader)

@@ -25,7 +25,8 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 {
 	static struct loader loader;
-	bool ok;
+	EFI_STATUS status;
+	bool ok, pause;
 
 	loader.program = "manfred";
 	loader.config_needed = true;
@@ -39,14 +40,22 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	ok = ok && open_volume(&loader);
 	ok = ok && read_config(&loader);
 	ok = ok && read_options(&loader);
+	/* With a menu, or without a sound manfred.cfg, somebody may be there to read. */
+	pause = !ok || loader.info.config.menu != 0;
+	if (ok)
+		menu_run(&loader);
 	ok = ok && load_guest_files(&loader);
 	ok = ok && check_processor(&loader);
 	ok = ok && collect_facts(&loader);
 	ok = ok && place_vmm(&loader);
 	ok = ok && build_page_tables(&loader);
 	ok = ok && leave_firmware(&loader); /* the point of no return */
-	if (!ok)
-		return give_up(&loader);
+	if (!ok) {
+		status = give_up(&loader);
+		if (pause)
+			menu_pause(&loader);
+		return status;
+	}
 	hand_over(&loader);
 }
 

@@ -38,9 +38,9 @@ uint64_t allocate_memory(struct loader *loader, uint64_t size, uint64_t align, u
 	return base;
 }
 
-void free_memory(struct loader *loader)
+void free_memory(struct loader *loader, unsigned int keep)
 {
-	while (loader->allocation_count > 0) {
+	while (loader->allocation_count > keep) {
 		loader->allocation_count--;
 		loader->boot->FreePages(loader->allocations[loader->allocation_count].base,
 					loader->allocations[loader->allocation_count].pages);

@@ -61,6 +61,6 @@ EFI_STATUS give_up(struct loader *loader)
 	}
 	if (loader->volume != NULL)
 		loader->volume->Close(loader->volume);
-	free_memory(loader);
+	free_memory(loader, 0);
 	return loader->status;
 }

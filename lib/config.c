@@ -101,6 +101,7 @@ static const struct key global_keys[] = {
 	{ FIELD(config, console), KIND_CHOICE, .choices = consoles },
 	{ FIELD(config, serial), .kind = KIND_SERIAL },
 	{ FIELD(config, baud), KIND_NUMBER, .limit = CONFIG_BAUD_MAX, .zero = "the firmware's" },
+	{ FIELD(config, menu), KIND_NUMBER, .limit = CONFIG_MENU_MAX, .zero = "no menu" },
 	{ FIELD(config, at_end), KIND_CHOICE, .choices = ends },
 	{ FIELD(config, cpus), KIND_NUMBER, .limit = CONFIG_CPUS_MAX, .zero = "all" },
 	{ FIELD(config, debug), KIND_CHOICE, .choices = debug_faults },
@@ -676,6 +677,21 @@ bool config_complete(struct config *config, struct config_error *error)
 		owner = guest;
 	}
 	return true;
+}
+
+void config_choose_selftest(struct config *config, enum fred_mode fred)
+{
+	struct guest_config *const guest = &config->guests[0];
+
+	if (guest->kind != GUEST_SELFTEST)
+		memset(guest, 0, sizeof(*guest));
+	guest->kind = GUEST_SELFTEST;
+	guest->name[0] = '\0';
+	guest->line = 0;
+	guest->cmdline[0] = '\0';
+	guest->fred = fred;
+	config->guest_count = 1;
+	complete_guest(guest);
 }
 
 uint32_t config_processors(const struct config *config, uint32_t of_machine)

@@ -20,6 +20,7 @@
 #define CONFIG_ERRATA_MAX  128
 #define CONFIG_MODULES_MAX 8
 #define CONFIG_CPUS_MAX	   512
+#define CONFIG_MENU_MAX	   600
 #define CONFIG_BAUD_MAX	   4000000
 
 enum guest_kind { GUEST_SELFTEST, GUEST_LINUX, GUEST_MULTIBOOT };
@@ -79,6 +80,7 @@ struct config {
 	struct serial_choice serial;
 	uint32_t baud;	      /* bits per second; 0: as the firmware has set it */
 	uint32_t cpus;	      /* how many of the machine's processors to use; 0: all */
+	uint32_t menu;	      /* seconds that the loader's menu waits; 0: no menu */
 	uint32_t guest_count; /* at least 1 */
 	struct guest_config guests[CONFIG_GUESTS_MAX];
 };
@@ -119,6 +121,12 @@ bool config_parse_options(struct config *config, const char *text, size_t length
  * To be called last. error->line is that of the guest's section, if it has one.
  */
 bool config_complete(struct config *config, struct config_error *error);
+
+/*
+ * Instead of the guests of the file one selftest, with the keys of the first guest if that is one,
+ * but its command line.
+ */
+void config_choose_selftest(struct config *config, enum fred_mode fred);
 
 /* How many of the machine's processors to use, and how many vcpus a guest has with so many. */
 uint32_t config_processors(const struct config *config, uint32_t of_machine);

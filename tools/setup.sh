@@ -25,6 +25,7 @@ packages() {
 		test  python3-junitparser reads our results back, in tests
 		test  python3-tap      the same
 		test  python3-pil      pictures of the screen
+		test  python3-pexpect  presses keys in tests
 		test  python3-zbar     reads the QR codes on them
 		test  qemu-system-x86  a machine without VMX
 		test  ovmf             UEFI firmware for it

@@ -37,6 +37,7 @@ TEST(defaults)
 	assert_int_equal(config.cpus, 0);
 	assert_int_equal(config.serial.kind, SERIAL_AUTO);
 	assert_int_equal(config.baud, 0);
+	assert_int_equal(config.menu, 0);
 	assert_int_equal(config.guests[0].memory, 0);
 	assert_string_equal(config.guests[0].kernel, "");
 	assert_int_equal(config.guest_count, 1);
@@ -63,6 +64,7 @@ TEST(every_key)
 			       "console = serial\n"
 			       "serial = pci:00:16.3\n"
 			       "baud = 57600\n"
+			       "menu = 600\n"
 			       "at_end = halt\n"
 			       "tests = types.*\n"
 			       "errata = FR-4,FR-7\n"
@@ -85,6 +87,7 @@ TEST(every_key)
 	assert_int_equal(config.serial.kind, SERIAL_AT_PCI);
 	assert_int_equal(config.serial.address, PCI_FUNCTION(0, 0x16, 3));
 	assert_int_equal(config.baud, 57600);
+	assert_int_equal(config.menu, 600);
 	assert_int_equal(config.at_end, AT_END_HALT);
 	assert_string_equal(config.guests[0].tests, "types.*");
 	assert_string_equal(config.guests[0].errata, "FR-4,FR-7");
@@ -138,7 +141,7 @@ TEST(sizes)
 
 #define KEYS                                                                             \
 	"guest, kernel, initrd, module, cmdline, memory, cpu, fred, devices, priority, " \
-	"tests, errata, log, console, serial, baud, at_end, cpus, debug"
+	"tests, errata, log, console, serial, baud, menu, at_end, cpus, debug"
 #define GUEST_KEYS                                                                            \
 	"guest, kernel, initrd, module, cmdline, memory, cpus, cpu, fred, devices, console, " \
 	"priority, tests, errata"
@@ -160,6 +163,7 @@ TEST(file_errors)
 		{ "log = all", 1, "log = all: allowed are error, info, debug, trace" },
 		{ "console = lpt", 1, "console = lpt: allowed are serial, screen, both" },
 		{ "serial = com1", 1, "serial = com1: allowed are " SERIAL_SYNTAX },
+		{ "menu = no", 1, "menu = no: allowed are 1 to 600, and 0 for no menu" },
 		{ "baud = 4000001", 1,
 		  "baud = 4000001: allowed are 1 to 4000000, and 0 for the firmware's" },
 		{ "at_end = x", 1, "at_end = x: allowed are poweroff, reboot, halt, debug-exit" },
@@ -537,6 +541,39 @@ TEST(names_without_sections)
 	assert_int_equal(config.guests[0].line, 0);
 }
 
+TEST(a_selftest_instead_of_linux)
+{
+	assert_true(parse_file("at_end = halt\nkernel = k\nguest = linux\ncpus = 2\nmemory = 1G\n"
+			       "[guest a]\n[guest b]\nguest = selftest\n"));
+	assert_true(config_complete(&config, &error));
+	config_choose_selftest(&config, FRED_SOFT);
+	assert_int_equal(config.guest_count, 1);
+	assert_int_equal(config.guests[0].kind, GUEST_SELFTEST);
+	assert_int_equal(config.guests[0].devices, DEVICES_NONE);
+	assert_int_equal(config.guests[0].fred, FRED_SOFT);
+	assert_int_equal(config.guests[0].memory, 0);
+	assert_int_equal(config.guests[0].line, 0);
+	assert_string_equal(config.guests[0].name, "selftest");
+	assert_string_equal(config.guests[0].kernel, "");
+	assert_int_equal(config.at_end, AT_END_HALT);
+	assert_int_equal(config.cpus, 2);
+	assert_true(config_complete(&config, &error));
+}
+
+TEST(a_selftest_keeps_its_keys)
+{
+	assert_true(parse_file("[guest one]\ntests = fred-*\nerrata = BX-14\nmemory = 64M\n"
+			       "cmdline = scenario=bench\n"));
+	assert_true(config_complete(&config, &error));
+	config_choose_selftest(&config, FRED_NATIVE);
+	assert_string_equal(config.guests[0].name, "selftest");
+	assert_string_equal(config.guests[0].tests, "fred-*");
+	assert_string_equal(config.guests[0].errata, "BX-14");
+	assert_string_equal(config.guests[0].cmdline, "");
+	assert_int_equal(config.guests[0].memory, 64ULL << 20);
+	assert_int_equal(config.guests[0].fred, FRED_NATIVE);
+}
+
 TEST(processors_and_vcpus)
 {
 	struct guest_config guest = { .devices = DEVICES_PASSTHROUGH };
@@ -585,6 +622,8 @@ int main(void)
 		cmocka_unit_test_setup(errors_of_options_of_sections, set_up),
 		cmocka_unit_test_setup(guests_that_do_not_go_together, set_up),
 		cmocka_unit_test_setup(names_without_sections, set_up),
+		cmocka_unit_test_setup(a_selftest_instead_of_linux, set_up),
+		cmocka_unit_test_setup(a_selftest_keeps_its_keys, set_up),
 		cmocka_unit_test_setup(processors_and_vcpus, set_up),
 		cmocka_unit_test(names),
 	};

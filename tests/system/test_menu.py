@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The loader's menu, by the keys of a terminal on the serial line."""
+import boot
+import emulator
+import pexpect
+import pytest
+
+SECONDS = 60
+ENTRIES = (
+    "FRED conformance as a guest, as manfred.cfg says",
+    "FRED conformance of the bare processor",
+    "FRED conformance as a guest, FRED by the processor",
+    "FRED conformance as a guest, FRED by software",
+    "Firmware setup",
+    "Reboot",
+)
+UP, DOWN, ENTER = "\x1b[A", "\x1b[B", "\r"
+END = r"end status=(\w+) reason=([\w-]+) exits=0"
+
+
+def drawn(selected, entries=ENTRIES):
+    """What a terminal gets when the menu is drawn."""
+    lines = [rf"{'>' if i == selected else ' '} {i + 1}  {text}[^\r\n]*\r+\n"
+             for i, text in enumerate(entries)]
+    return "".join(lines)
+
+
+@pytest.fixture
+def machine(request, qemu, tmp_path):
+    """Boots with a menu, up to where it has been drawn for the first time."""
+    terminals = []
+
+    def start(config, files=None, serial="isa", entries=ENTRIES):
+        image = tmp_path / "disk.img"
+        boot.manfred_image(image, config, files)
+        words = qemu.command(image, emulator.Machine(serial=serial), "stdio,signal=off")
+        terminal = pexpect.spawn(words[0], words[1:], timeout=SECONDS, encoding="latin-1")
+        terminals.append(terminal)
+        terminal.expect(drawn(0, entries))
+        return terminal
+
+    yield start
+    for terminal in terminals:
+        terminal.close(force=True)
+
+
+class TestKeys:
+    def test_arrows_and_digits(self, machine):
+        terminal = machine({"menu": 300})
+        terminal.expect("starts in 300 s")
+        for keys, selected in ((DOWN, 1), (DOWN, 2), (UP, 1), (UP + UP, 5), (DOWN, 0)):
+            terminal.send(keys)
+            terminal.expect(drawn(selected))
+        terminal.expect(r"or a digit +\r+\n")  # no countdown any more
+        terminal.send("3")
+        terminal.expect(r"manfred: this processor has no FRED")
+        terminal.expect("Press a key")
+        terminal.send(" ")
+        terminal.expect(drawn(2))
+        terminal.send("4")
+        terminal.expect(r"manfred: loader: guest = selftest")
+        terminal.expect(END)
+        assert terminal.match.groups() == ("failed", "no-vmx")
+
+
+class TestCountdown:
+    def test_starts_what_the_file_says(self, machine):
+        terminal = machine({"menu": 2, "guest": "linux", "kernel": r"\absent"},
+                           entries=(r"Linux as a guest: \\absent", *ENTRIES[1:]))
+        terminal.expect("starts in 2 s")
+        terminal.expect("starts in 1 s")
+        terminal.expect(r"manfred: kernel = \\absent: not found")
+        terminal.expect(END)
+        assert terminal.match.groups() == ("failed", "missing-file")
+        # The message stays until it has been read.
+        terminal.expect("Press a key")
+        assert terminal.expect([r"Boot0001|BdsDxe|Shell", pexpect.TIMEOUT], timeout=5) == 1
+        terminal.send("x")
+        terminal.expect(r"BdsDxe|Shell")
+
+
+class TestBareProcessor:
+    def test_comes_back_when_it_cannot_run(self, machine):
+        files = {"fredcheck.efi": boot.FREDCHECK}
+        terminal = machine({"menu": 300}, files)
+        terminal.send("2")
+        terminal.expect(r"fredcheck: this processor has no FRED")
+        terminal.expect(r"fredcheck: end status=failed reason=no-fred")
+        terminal.expect("Press a key")
+        terminal.send(ENTER)
+        terminal.expect(drawn(1))
+
+    def test_is_missing(self, machine):
+        terminal = machine({"menu": 300})
+        terminal.send("2")
+        terminal.expect(r"program = \\fredcheck.efi: not found")
+        terminal.expect("Press a key")
+
+
+class TestFirmware:
+    def test_setup(self, machine):
+        terminal = machine({"menu": 300})
+        terminal.send("5")
+        terminal.expect(END)
+        assert terminal.match.groups() == ("ok", "firmware-setup")
+        terminal.expect(r"Select Language|Boot Manager")
+
+    def test_reboot(self, machine):
+        terminal = machine({"menu": 300})
+        terminal.send("6")
+        terminal.expect(END)
+        assert terminal.match.groups() == ("ok", "reboot")
+        terminal.expect(drawn(0))
