@@ -197,6 +197,7 @@ void console_print_v(const char *prefix, const char *format, va_list arguments)
 
 	line[end] = '\n';
 	line[end + 1] = '\0';
+	logs_line(line, end + 1);
 	if (selected & CONSOLE_SERIAL)
 		print_serial(line);
 	if (selected & CONSOLE_SCREEN)

@@ -89,6 +89,20 @@ static inline uint64_t read_cr4(void)
 	return value;
 }
 
+static inline uint64_t read_tsc(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (uint64_t)high << 32 | low;
+}
+
+/* From the caches to the memory. */
+static inline void flush_cache_line(const void *address)
+{
+	__asm__ volatile("clflush (%0)" : : "r"(address) : "memory");
+}
+
 static inline void disable_interrupts(void)
 {
 	__asm__ volatile("cli" : : : "memory");

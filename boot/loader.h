@@ -160,6 +160,23 @@ bool collect_ram(struct loader *loader, struct memmap *ram);
 /* ExitBootServices, and info.memmap. When it fails loader->boot may be NULL: no firmware left. */
 bool leave_firmware(struct loader *loader);
 
+/* logs.c */
+/* Memory for the log that is the same in every boot; before anything else takes some. */
+void logs_find(struct loader *loader);
+/* What the boot before has left there to \manfred.log; then it is this boot's. */
+void logs_save(struct loader *loader);
+/* A line of the loader's, for the next boot to find. */
+void logs_line(const char *line, size_t length);
+
+struct text_piece {
+	const char *text;
+	size_t length;
+};
+
+/* A file in the root of the boot volume, of this content; a line says when it cannot be written. */
+bool logs_write_file(struct loader *loader, const char *name, const struct text_piece *pieces,
+		     size_t count);
+
 /* place.c */
 /* The VMM's region, with the image, a place for boot_info, and the page pool behind them. */
 bool place_vmm(struct loader *loader);

@@ -36,14 +36,17 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	loader.boot->SetWatchdogTimer(0, 0, 0, NULL);
 
 	console_init(&loader);
+	logs_find(&loader);
 	ok = prepare_memory_map(&loader);
 	ok = ok && open_volume(&loader);
 	ok = ok && read_config(&loader);
 	ok = ok && read_options(&loader);
 	/* With a menu, or without a sound manfred.cfg, somebody may be there to read. */
 	pause = !ok || loader.info.config.menu != 0;
-	if (ok)
+	if (ok) {
+		logs_save(&loader);
 		menu_run(&loader);
+	}
 	ok = ok && load_guest_files(&loader);
 	ok = ok && check_processor(&loader);
 	ok = ok && collect_facts(&loader);

@@ -142,7 +142,8 @@ static bool convert_map(struct loader *loader)
 			return false;
 	/* Page 0 holds the BIOS data area; Linux and many others leave it alone. */
 	return memmap_set(memmap, 0, PAGE_SIZE, MEMORY_RESERVED) &&
-	       memmap_set(memmap, loader->info.vmm_base, loader->info.vmm_size, MEMORY_RESERVED);
+	       memmap_set(memmap, loader->info.vmm_base, loader->info.vmm_size, MEMORY_RESERVED) &&
+	       memmap_set(memmap, loader->info.log_base, loader->info.log_size, MEMORY_RESERVED);
 }
 
 static bool map_failed(struct loader *loader)

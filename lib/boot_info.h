@@ -47,6 +47,8 @@ struct boot_info {
 	uint64_t vmm_size;    /* bytes, a multiple of 2 MiB: enough for all processors and guests */
 	uint64_t pool_base;   /* first free page of the region: everything above is the page pool */
 	uint64_t page_tables; /* the PML4 that is loaded in CR3, within the region */
+	uint64_t log_base;    /* memory of the log that survives a reset, lib/logring.h */
+	uint64_t log_size;    /* bytes; 0: there is none */
 	uint64_t trampoline;  /* the one identity-mapped page that the VMM unmaps on entry */
 
 	uint64_t rsdp;	  /* ACPI root pointer; 0: firmware has none */
@@ -67,7 +69,8 @@ struct boot_info {
 	struct boot_guest guests[CONFIG_GUESTS_MAX];
 
 	struct config config;
-	struct memmap memmap; /* after ExitBootServices: the VMM's region is RESERVED in it */
+	struct memmap
+		memmap; /* after ExitBootServices: the VMM's region and the log are RESERVED */
 };
 
 #endif

@@ -106,6 +106,7 @@ class Machine:
     graphics: bool = False
     # QEMU: where the serial line is: "isa" (COM1), "pci", or "none".
     serial: str = "isa"
+    read_only: bool = False  # QEMU: the disk
 
 
 class Bochs:
@@ -271,9 +272,10 @@ class Qemu:
             "pci": ["-device", "pci-serial,chardev=line,addr=1d.0"],
             "none": [],
         }[machine.serial]
+        disk = ",if=virtio,readonly=on" if machine.read_only else ""
         return [self.program, "-machine", "pc,accel=tcg", "-cpu", machine.model or "max",
                 "-smp", str(machine.cpus), "-m", str(machine.memory), "-bios", str(FIRMWARE),
-                "-drive", f"format=raw,file={image}", "-serial", "none",
+                "-drive", f"format=raw,file={image}{disk}", "-serial", "none",
                 "-chardev", f"{backend},id=line", *serial,
                 "-display", "none", "-monitor", "none", "-net", "none",
                 "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Owns the EPT entries of every VM. The VMM's region never gets one. */
+/* Owns the EPT entries of every VM. The VMM's region and the log's never get one. */
 #include "vmm/ept.h"
 
 #include <stddef.h>
@@ -86,10 +86,12 @@ static bool overlaps(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 /* What of the VMM's or another guest's memory is in this; of size 0: nothing. */
 static struct hole hole_in(const struct vm *vm, uint64_t base, uint64_t size)
 {
-	const struct hole vmm = { vm->boot->vmm_base, vm->boot->vmm_size };
+	const struct hole own[] = { { vm->boot->vmm_base, vm->boot->vmm_size },
+				    { vm->boot->log_base, vm->boot->log_size } };
 
-	if (overlaps(base, size, vmm.base, vmm.size))
-		return vmm;
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (overlaps(base, size, own[i].base, own[i].size))
+			return own[i];
 	for (unsigned int i = 0; i < hole_count; i++)
 		if (overlaps(base, size, holes[i].base, holes[i].size))
 			return holes[i];
@@ -240,7 +242,8 @@ bool ept_map_missing(struct vm *vm, uint64_t guest_physical)
 bool ept_is_vmm_memory(const struct vm *vm, uint64_t guest_physical)
 {
 	return vm->devices == VM_DEVICES_PASSTHROUGH &&
-	       guest_physical - vm->boot->vmm_base < vm->boot->vmm_size;
+	       (guest_physical - vm->boot->vmm_base < vm->boot->vmm_size ||
+		guest_physical - vm->boot->log_base < vm->boot->log_size);
 }
 
 void *guest_memory(const struct vm *vm, uint64_t guest_physical, uint64_t size)

@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* The log. Owns which consoles are written; each console has a file of its own. */
+/*
+ * The log. Owns which consoles are written, each of which has a file of its own, and writes it to
+ * memory for the next boot.
+ */
 #include "vmm/log.h"
 
 #include "lib/format.h"
+#include "lib/logring.h"
 #include "lib/string.h"
 #include "vmm/cpu.h"
 #include "vmm/end.h"
+#include "vmm/memory.h"
 #include "vmm/screen.h"
 #include "vmm/serial.h"
 #include "vmm/spinlock.h"
 #include "vmm/x86.h"
 
-#define LINE_MAX 512
+#define LINE_MAX   512
+#define CACHE_LINE 64U
 
 static enum log_level level_wanted;
 static bool serial_wanted;
+static struct logring *ring; /* for the next boot; NULL: no memory for it */
 static bool has_screen;
 static bool screen_wanted;
 static bool serial_shared;
@@ -24,6 +31,8 @@ static const struct cpu *holder; /* of the lock */
 void log_init(const struct boot_info *boot)
 {
 	level_wanted = boot->config.log;
+	if (boot->log_size != 0)
+		ring = logring_open(phys_to_virt(boot->log_base), boot->log_size);
 	serial_wanted = boot->config.console & CONSOLE_SERIAL;
 	if (serial_wanted)
 		serial_init(&boot->uart);
@@ -51,8 +60,20 @@ bool log_enabled(enum log_level level)
 	return level <= level_wanted;
 }
 
+/* A reset would lose what only the caches have. */
+void logring_written(const void *start, size_t size)
+{
+	const uintptr_t end = (uintptr_t)start + size;
+
+	for (uintptr_t line = (uintptr_t)start & ~(uintptr_t)(CACHE_LINE - 1); line < end;
+	     line += CACHE_LINE)
+		clflush((const void *)line);
+}
+
 static void write(const char *text, size_t length)
 {
+	if (ring)
+		logring_write(ring, text, length);
 	if (serial_wanted)
 		serial_write(text, length);
 	if (screen_wanted)

@@ -35,6 +35,12 @@ static inline void wrmsr(uint32_t msr, uint64_t value)
 	asm volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
 }
 
+/* Write a cache line back to memory. */
+static inline void clflush(const void *address)
+{
+	asm volatile("clflush (%0)" : : "r"(address) : "memory");
+}
+
 /* An instruction at 1: that faults goes on at 2: instead (trap.c looks the pair up). */
 #define FIXUP                          \
 	".pushsection .fixup, \"a\"\n" \

@@ -263,6 +263,34 @@ TEST(pages_are_as_large_as_can_be)
 	assert_int_equal(page_count, 3);
 }
 
+static uint64_t below_log, above_log; /* where the leaf below it ends, and the next one begins */
+
+static void visit_log(const struct leaf *leaf)
+{
+	if (leaf->guest < boot.log_base)
+		below_log = leaf->guest + leaf->size;
+	else if (above_log == 0)
+		above_log = leaf->guest;
+}
+
+/* The log of this boot is for the next one to read, and no guest's. */
+TEST(the_log_is_the_vmms)
+{
+	boot.log_base = 64 * SIZE_2M;
+	boot.log_size = 4 * PAGE_SIZE;
+	above_log = 0;
+	create_machine();
+	for (uint64_t offset = 0; offset < boot.log_size; offset += PAGE_SIZE) {
+		assert_true(ept_is_vmm_memory(&vm, boot.log_base + offset));
+		assert_false(ept_map_missing(&vm, boot.log_base + offset));
+	}
+	assert_false(ept_is_vmm_memory(&vm, boot.log_base - 1));
+	assert_false(ept_is_vmm_memory(&vm, boot.log_base + boot.log_size));
+	walk_all(visit_log);
+	assert_int_equal(below_log, boot.log_base);
+	assert_int_equal(above_log, boot.log_base + boot.log_size);
+}
+
 TEST(edges_of_the_vmm)
 {
 	create_machine();
@@ -406,6 +434,7 @@ int main(void)
 		RUN(random_machines),
 		RUN(random_devices),
 		RUN(pages_are_as_large_as_can_be),
+		RUN(the_log_is_the_vmms),
 		RUN(edges_of_the_vmm),
 		RUN(no_addresses_that_the_processor_has_not),
 		RUN(machine_pages_cannot_be_unmapped),
