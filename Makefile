@@ -295,9 +295,10 @@ build/unit/test_result_screen: $(SCREEN_SOURCES:%=build/unit/%.o)
 # tests/unit/test_vmm_NAME.c tests vmm/NAME.c; some of them together with what they put to use.
 VMM_TESTS := $(filter build/unit/test_vmm_%,$(UNIT_TESTS))
 build/unit/test_vmm_hypercall: build/model/vmm/event.c.o
+build/unit/test_vmm_sched: $(patsubst %,build/model/vmm/%.c.o,event timer)
 build/unit/test_vmm_sipi: build/model/vmm/store_decode.c.o
 build/unit/test_vmm_smp: build/model/vmm/ap_start.asm.o
-build/unit/test_vmm_snapshot: $(patsubst %,build/model/vmm/%.c.o,event fred timer)
+build/unit/test_vmm_snapshot: $(patsubst %,build/model/vmm/%.c.o,event fred switch timer)
 build/unit/test_vmm_soft_engine: build/model/vmm/soft_walk.c.o
 build/unit/test_vmm_soft_fred: $(patsubst %,build/model/vmm/%.c.o, \
 	event fred soft_decode soft_engine soft_walk)

@@ -15,6 +15,7 @@
 #include "vmm/smp.h"
 #include "vmm/vcpu.h"
 #include "vmm/verdict.h"
+#include "vmm/vm.h"
 #include "vmm/x86.h"
 
 #define LINE_MAX 128
@@ -38,16 +39,16 @@ static void end(enum end_status status, const char *reason, enum at_end action)
 static void end(enum end_status status, const char *reason, enum at_end action)
 {
 	struct vcpu *const vcpu = cpu_current() ? cpu_current()->vcpu : NULL;
+	const uint64_t exits = vm_exit_count();
 	char line[LINE_MAX];
 
 	machine_end_begin();
 	if (vcpu) {
 		fred_log_use(vcpu);
-		exit_statistics_print(vcpu);
+		vm_statistics_print();
 	}
 	format_string(line, sizeof(line), "end status=%s reason=%s exits=%llu",
-		      status == END_OK ? "ok" : "failed", reason,
-		      vcpu ? (unsigned long long)exit_count(vcpu) : 0ULL);
+		      status == END_OK ? "ok" : "failed", reason, (unsigned long long)exits);
 	log_error("%s", line);
 	verdict_show(line);
 	vmx_disable();
@@ -71,5 +72,8 @@ void machine_end_as_guest_wished(enum end_wish wish, const char *reason)
 
 	if (action == AT_END_GUEST)
 		action = wish == END_WISH_REBOOT ? AT_END_REBOOT : AT_END_POWEROFF;
+	vm_log_cut_off(cpu_current()->vcpu->vm);
+	if (vm_failure())
+		end(END_FAILED, vm_failure(), action);
 	end(END_OK, reason, action);
 }

@@ -418,6 +418,12 @@ static bool interrupt_passes_priority(const struct vcpu *vcpu)
 	       (vcpu->cr8 == 0 || highest_pending_interrupt(vcpu) >> 4 > vcpu->cr8);
 }
 
+bool event_ends_halt(const struct vcpu *vcpu)
+{
+	return (vcpu->work & (WORK_EVENT | WORK_NMI | WORK_NMI_ARRIVED | WORK_INTERRUPT_ARRIVED)) ||
+	       interrupt_passes_priority(vcpu);
+}
+
 static void inject_interrupt(struct vcpu *vcpu)
 {
 	const uint8_t vector = highest_pending_interrupt(vcpu);

@@ -75,6 +75,9 @@ void event_forget(struct vcpu *vcpu);
 void event_queue_nmi(struct vcpu *vcpu);
 void event_queue_interrupt(struct vcpu *vcpu, uint8_t vector);
 
+/* Does what waits wake the vcpu up from HLT with interrupts on? */
+bool event_ends_halt(const struct vcpu *vcpu);
+
 /* Vectors that wait to be delivered. */
 unsigned int event_interrupts_waiting(const struct vcpu *vcpu);
 

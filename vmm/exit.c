@@ -13,7 +13,6 @@
 #include "lib/format.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
-#include "vmm/apic.h"
 #include "vmm/cpu.h"
 #include "vmm/end.h"
 #include "vmm/ept.h"
@@ -25,6 +24,7 @@
 #include "vmm/snapshot.h"
 #include "vmm/timer.h"
 #include "vmm/vcpu.h"
+#include "vmm/vm.h"
 #include "vmm/vmcs.h"
 #include "vmm/x86.h"
 
@@ -138,8 +138,12 @@ static void handle_undefined_opcode(struct vcpu *vcpu)
  */
 static __attribute__((noinline)) void handle_nmi(struct vcpu *vcpu)
 {
-	if (!smp_take_nmi())
-		event_queue_nmi(vcpu);
+	if (!smp_take_nmi()) {
+		if (vcpu->cpu->vcpu_count == 1)
+			event_queue_nmi(vcpu);
+		else
+			sched_nmi();
+	}
 	cpu_unblock_nmis();
 }
 
@@ -161,9 +165,11 @@ static void handle_external_interrupt(struct vcpu *vcpu)
 {
 	const uint8_t vector = INTERRUPTION_VECTOR(vmcs_read32(VMCS_EXIT_INTERRUPTION_INFO));
 
+	if (vcpu->vm->devices == VM_DEVICES_NONE) {
+		sched_interrupt(vector);
+		return;
+	}
 	/* A guest that has the APIC ends the interrupt itself. */
-	if (vcpu->vm->devices == VM_DEVICES_NONE)
-		apic_end_of_interrupt();
 	if (vcpu->soft.on && soft_fred_interrupt(vcpu, vector)) {
 		__atomic_add_fetch(&vcpu->interrupts.taken, 1, __ATOMIC_RELAXED);
 		vcpu->interrupts.delivered++;
@@ -200,12 +206,15 @@ static void handle_task_switch(struct vcpu *vcpu)
 static void handle_hlt(struct vcpu *vcpu)
 {
 	skip_instruction();
-	if (vcpu->work & ~(uint32_t)WORK_SNAPSHOT)
+	if (vcpu->work & ~(uint32_t)(WORK_SNAPSHOT | WORK_LOOK))
 		return;
-	if (!(vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF))
+	if (!(vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF)) {
 		sipi_halted(vcpu);
-	else
-		vmcs_write(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_HLT);
+		return;
+	}
+	vmcs_write(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_HLT);
+	if (sched_is_shared(vcpu->cpu))
+		vcpu_set_work(vcpu, WORK_LOOK);
 }
 
 /* INVD would throw away what the VMM has in the caches; to lose nothing is as good for the guest.
@@ -265,7 +274,7 @@ static void handle_ept_misconfig(struct vcpu *vcpu)
 
 static void handle_preemption_timer(struct vcpu *vcpu)
 {
-	timer_expired(vcpu);
+	vcpu_set_work(vcpu, WORK_LOOK);
 }
 
 /* CPUID does not offer the immediate form. Erratum FR-14: plain WRMSRNS exits with its reason. */
@@ -419,12 +428,13 @@ void guest_failed(struct vcpu *vcpu, const char *reason, const char *format, ...
 	va_start(arguments, format);
 	format_string_v(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	machine_end_begin();
+	if (vm_is_last(vcpu->vm))
+		machine_end_begin();
 	log_error("guest %s: %s", vcpu->vm->name, text);
 	vcpu_print_registers(vcpu);
 	vmcs_dump();
 	trace_print(&vcpu->trace);
-	machine_end(END_FAILED, reason);
+	vm_end(vcpu->vm, END_FAILED, reason);
 }
 
 void guest_triple_fault(struct vcpu *vcpu)

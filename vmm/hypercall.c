@@ -16,6 +16,7 @@
 #include "vmm/fred.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
+#include "vmm/sched.h"
 #include "vmm/sipi.h"
 #include "vmm/smp.h"
 #include "vmm/snapshot.h"
@@ -23,6 +24,7 @@
 #include "vmm/trace.h"
 #include "vmm/vcpu.h"
 #include "vmm/verdict.h"
+#include "vmm/vm.h"
 #include "vmm/vmcs.h"
 #include "vmm/x86.h"
 
@@ -43,8 +45,9 @@ static bool is_external_vector(uint64_t vector)
 	return vector >= VECTOR_FIRST_EXTERNAL && vector <= VECTOR_LAST;
 }
 
-static long console_write(const struct vcpu *vcpu)
+static long console_write(struct vcpu *vcpu)
 {
+	struct vm *const vm = vcpu->vm;
 	const char *text;
 
 	if (vcpu->regs.rcx > CONSOLE_WRITE_MAX)
@@ -52,7 +55,9 @@ static long console_write(const struct vcpu *vcpu)
 	text = guest_memory(vcpu->vm, vcpu->regs.rbx, vcpu->regs.rcx);
 	if (!text)
 		return HYPERCALL_INVALID;
-	if (vcpu->vm->config->console == GUEST_CONSOLE_LOG)
+	if (vm->config->console == GUEST_CONSOLE_LOG && vm_count() > 1)
+		log_of_guest(vm->name, &vm->line, text, vcpu->regs.rcx);
+	else if (vm->config->console == GUEST_CONSOLE_LOG)
 		log_raw(text, vcpu->regs.rcx);
 	verdict_read(vcpu->vm, text, vcpu->regs.rcx);
 	return HYPERCALL_OK;
@@ -62,9 +67,7 @@ static long end(const struct vcpu *vcpu)
 {
 	log_info("guest %s ends with status %llu", vcpu->vm->name,
 		 (unsigned long long)vcpu->regs.rbx);
-	if (vcpu->regs.rbx == 0)
-		machine_end_as_guest_wished(END_WISH_POWEROFF, "guest-end");
-	machine_end(END_FAILED, "guest-end");
+	vm_end(vcpu->vm, vcpu->regs.rbx == 0 ? END_OK : END_FAILED, "guest-end");
 }
 
 /*
@@ -186,12 +189,16 @@ static long send_interrupt(const struct vcpu *vcpu)
 	return HYPERCALL_OK;
 }
 
-static long self_interrupt(const struct vcpu *vcpu)
+static long self_interrupt(struct vcpu *vcpu)
 {
 	/* A guest that has the machine's APIC needs no help. */
 	if (vcpu->vm->devices != VM_DEVICES_NONE || !is_external_vector(vcpu->regs.rbx))
 		return HYPERCALL_INVALID;
-	apic_send_self((uint8_t)vcpu->regs.rbx);
+	/* Where others have the APIC, or share the processor, the interrupt would be theirs. */
+	if (vm_has_devices() || sched_is_shared(vcpu->cpu))
+		event_queue_interrupt(vcpu, (uint8_t)vcpu->regs.rbx);
+	else
+		apic_send_self((uint8_t)vcpu->regs.rbx);
 	return HYPERCALL_OK;
 }
 
@@ -239,6 +246,11 @@ static long call(struct vcpu *vcpu)
 		return start_vcpu(vcpu);
 	case HYPERCALL_IPI:
 		return send_interrupt(vcpu);
+	case HYPERCALL_YIELD:
+		sched_give_way(vcpu);
+		return HYPERCALL_OK;
+	case HYPERCALL_SWITCHES:
+		return (long)vcpu->switches;
 	default:
 		return HYPERCALL_UNKNOWN;
 	}

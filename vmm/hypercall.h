@@ -60,6 +60,10 @@ enum hypercall {
 	HYPERCALL_START = 14,
 	/* RBX: index of a vcpu of this guest, RCX: vector (32 to 255) of an interrupt for it. */
 	HYPERCALL_IPI = 15,
+	/* Give the rest of this turn to the processor's next guest, if it has one. */
+	HYPERCALL_YIELD = 16,
+	/* Result: how often the processor has switched to this vcpu. */
+	HYPERCALL_SWITCHES = 17,
 };
 
 /* Results in RAX, as signed numbers. */

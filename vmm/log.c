@@ -96,6 +96,23 @@ void log_raw(const char *text, size_t length)
 	spin_unlock(&lock);
 }
 
+void log_of_guest(const char *name, struct guest_line *line, const char *text, size_t length)
+{
+	char whole[CONFIG_NAME_MAX + sizeof(line->text) + sizeof("\n: \n")];
+
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] != '\n') {
+			line->text[line->length++] = text[i];
+			if (line->length < sizeof(line->text))
+				continue;
+		}
+		log_raw(whole, (size_t)format_string(whole, sizeof(whole), "%s%s: %.*s\n",
+						     serial_shared ? "\n" : "", name,
+						     (int)line->length, line->text));
+		line->length = 0;
+	}
+}
+
 static void log_line_v(const char *format, va_list arguments)
 {
 	char line[LINE_MAX];

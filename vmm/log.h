@@ -26,6 +26,15 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
 /* A guest's text, as it is. */
 void log_raw(const char *text, size_t length);
 
+/* A line that a guest has begun and not ended yet. */
+struct guest_line {
+	char text[200];
+	size_t length;
+};
+
+/* A guest's text where there are several: by whole lines, with its name before each. */
+void log_of_guest(const char *name, struct guest_line *line, const char *text, size_t length);
+
 bool log_enabled(enum log_level level);
 
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)

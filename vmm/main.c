@@ -14,6 +14,7 @@
 #include "vmm/machine.h"
 #include "vmm/memory.h"
 #include "vmm/smp.h"
+#include "vmm/switch.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 #include "vmm/x86.h"
@@ -80,6 +81,7 @@ void vmm_main(const struct boot_info *boot)
 	do_damage(boot->config.debug);
 	io_init(boot->rsdp); /* how to turn the machine off */
 	machine_probe();     /* what VMX can do here */
+	switch_probe();	     /* which registers it has beside the VMCS */
 	vmx_enable();
 	fred_check(boot); /* and whether what it has of FRED works */
 	smp_start(boot);

@@ -1,45 +1,259 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Owns the choice of the vcpu that runs. */
+/*
+ * Owns the choice of the vcpu that runs, and who gets the machine's interrupts.
+ *
+ * Everything that can change the choice sets WORK_LOOK of the current vcpu, whose way to the next
+ * entry then leads here: the preemption timer, HLT, a yield, an interrupt for another vcpu, a
+ * request of another processor.
+ */
 #include "vmm/sched.h"
 
+#include <stddef.h>
+
+#include "lib/x86/vmx.h"
+#include "vmm/apic.h"
 #include "vmm/cpu.h"
+#include "vmm/event.h"
+#include "vmm/log.h"
+#include "vmm/machine.h"
+#include "vmm/memory.h"
 #include "vmm/sipi.h"
+#include "vmm/switch.h"
+#include "vmm/timer.h"
 #include "vmm/vcpu.h"
+#include "vmm/vmcs.h"
+#include "vmm/x86.h"
 
-/* Wait until the vcpu can run. */
-static void wait_for(struct vcpu *vcpu)
+bool sched_is_shared(const struct cpu *cpu)
 {
-	struct cpu *const cpu = cpu_current();
-
-	for (;;) {
-		/* In this order: what comes behind the look ends the wait. */
-		cpu->arrived = false;
-		vcpu_clear_work(vcpu, WORK_LOOK);
-		if (sipi_carry_out(vcpu))
-			return;
-		cpu_wait();
-	}
+	return cpu->vcpu_count > 1;
 }
 
 void sched_add(struct vcpu *vcpu)
 {
 	struct cpu *const cpu = cpu_current();
 
+	cpu->turn = cpu->vcpu_count;
 	cpu->vcpus[cpu->vcpu_count++] = vcpu;
 }
 
-void sched_start(void)
+/* Is there something for it to do, were it entered? INIT and SIPI are carried out on the way. */
+static bool can_run(const struct vcpu *vcpu)
 {
-	struct vcpu *const vcpu = cpu_current()->vcpu;
+	if (__builtin_expect(vcpu->vm->ended, 0))
+		return false;
+	if (__builtin_expect(vcpu->startup.init || vcpu->startup.sipi, 0))
+		return true;
+	if (__builtin_expect(vcpu->state != VCPU_RUNS, 0))
+		return vcpu->state == VCPU_HALTED && (vcpu->work & (WORK_NMI | WORK_NMI_ARRIVED));
+	return !vcpu->halted || event_ends_halt(vcpu);
+}
 
-	/* No guest has this processor; what others ask of it comes by NMI all the same. */
-	if (!vcpu)
-		cpu_stop();
-	wait_for(vcpu);
-	vcpu_run(vcpu);
+static bool precedes(const struct vcpu *a, const struct vcpu *b)
+{
+	return a->vm->config->priority > b->vm->config->priority;
+}
+
+struct vcpu *sched_choose(const struct cpu *cpu, uint64_t now)
+{
+	struct vcpu *best = NULL;
+	uint32_t turn = cpu->turn;
+
+	if (cpu->boost && can_run(cpu->passthrough))
+		return cpu->passthrough;
+	/* The current one is the first to be asked; the last, when its time is over. */
+	for (uint32_t i = 0; i < cpu->vcpu_count; i++) {
+		if (i > 0 || now >= cpu->slice_end)
+			turn = turn + 1 < cpu->vcpu_count ? turn + 1 : 0;
+		if (can_run(cpu->vcpus[turn]) && (!best || precedes(cpu->vcpus[turn], best)))
+			best = cpu->vcpus[turn];
+	}
+	return best;
+}
+
+/* Nobody can run: who waits in HLT for interrupts of the machine, or for a time. NULL: none. */
+static struct vcpu *sleeper(const struct cpu *cpu)
+{
+	struct vcpu *found = NULL;
+
+	for (uint32_t i = 0; i < cpu->vcpu_count; i++)
+		if (!cpu->vcpus[i]->vm->ended && cpu->vcpus[i]->state == VCPU_RUNS &&
+		    (!found || cpu->vcpus[i] == cpu->passthrough))
+			found = cpu->vcpus[i];
+	return found;
+}
+
+uint64_t sched_until(const struct cpu *cpu, const struct vcpu *vcpu)
+{
+	/* Interrupts of a guest with devices that others keep from running: see find_next(). */
+	bool shared = cpu->passthrough && cpu->passthrough != vcpu;
+	uint64_t until = TIMER_NEVER;
+
+	for (uint32_t i = 0; i < cpu->vcpu_count; i++) {
+		const struct vcpu *const other = cpu->vcpus[i];
+
+		if (other->deadline < until && !other->vm->ended)
+			until = other->deadline;
+		shared |= other != vcpu && can_run(other) && !precedes(vcpu, other);
+	}
+	return shared && cpu->slice_end < until ? cpu->slice_end : until;
+}
+
+static void take_times(const struct cpu *cpu, uint64_t now)
+{
+	for (uint32_t i = 0; i < cpu->vcpu_count; i++)
+		timer_take(cpu->vcpus[i], now);
+}
+
+static void make_current(struct cpu *cpu, struct vcpu *vcpu, uint64_t now)
+{
+	if (vcpu != cpu->vcpu) {
+		switch_to(cpu, vcpu);
+		cpu->slice_end = now + SCHED_SLICE;
+		for (cpu->turn = 0; cpu->vcpus[cpu->turn] != vcpu;)
+			cpu->turn++;
+	} else if (now >= cpu->slice_end) {
+		cpu->slice_end = now + SCHED_SLICE;
+	}
+	if (vcpu == cpu->passthrough)
+		cpu->boost = false;
+}
+
+/*
+ * The vcpu that runs next, current and with its times set. What comes behind the clearing of
+ * `arrived` and WORK_LOOK sets them again: before the switch for the vcpu that is left, hence the
+ * question behind it.
+ */
+static struct vcpu *find_next(struct cpu *cpu)
+{
+	for (;;) {
+		const uint64_t now = rdtsc();
+		struct vcpu *next;
+
+		__atomic_store_n(&cpu->arrived, false, __ATOMIC_SEQ_CST);
+		if (cpu->vcpu)
+			vcpu_clear_work(cpu->vcpu, WORK_LOOK);
+		take_times(cpu, now);
+		next = sched_choose(cpu, now);
+		if (cpu->passthrough && next != cpu->passthrough && !cpu->boost) {
+			/* BX-2: one may be pending that causes no exit of a guest with IF=0. */
+			take_interrupts();
+			if (cpu->boost)
+				continue;
+		}
+		if (!next)
+			next = sleeper(cpu);
+		if (!next) {
+			cpu_wait();
+			continue;
+		}
+		make_current(cpu, next, now);
+		if (sipi_carry_out(next) && !__atomic_load_n(&cpu->arrived, __ATOMIC_SEQ_CST)) {
+			vcpu_clear_work(next, WORK_LOOK);
+			timer_set(next, sched_until(cpu, next), now);
+			return next;
+		}
+	}
+}
+
+/* As it left the guest; an event that is programmed already wakes it up with the next entry. */
+static bool is_halted(void)
+{
+	return vmcs_read(VMCS_GUEST_ACTIVITY_STATE) == ACTIVITY_HLT &&
+	       !(vmcs_read(VMCS_ENTRY_INTERRUPTION_INFO) & INTERRUPTION_VALID);
 }
 
 void sched_look(struct vcpu *vcpu)
 {
-	wait_for(vcpu);
+	struct cpu *const cpu = vcpu->cpu;
+	struct vcpu *next;
+
+	if (sched_is_shared(cpu))
+		vcpu->halted = is_halted();
+	next = find_next(cpu);
+	if (next != vcpu)
+		vcpu_run(next);
+}
+
+void sched_leave(void)
+{
+	vcpu_run(find_next(cpu_current()));
+}
+
+void sched_give_way(struct vcpu *vcpu)
+{
+	vcpu->cpu->slice_end = 0;
+	vcpu_set_work(vcpu, WORK_LOOK);
+}
+
+static void share(const struct cpu *cpu)
+{
+	const unsigned int pages =
+		(unsigned int)((switch_xsave_size() + PAGE_SIZE - 1) / PAGE_SIZE);
+
+	if (!machine.has_preemption_timer || !switch_possible())
+		panic("no-sharing",
+		      "processor %u cannot be shared by %u guests: that takes the VMX preemption "
+		      "timer and XSAVE",
+		      cpu->id, cpu->vcpu_count);
+	for (uint32_t i = 0; i < cpu->vcpu_count; i++) {
+		cpu->vcpus[i]->xsave = pages_alloc(pages);
+		switch_reset(&cpu->vcpus[i]->switched, cpu->vcpus[i]->xsave);
+	}
+}
+
+void sched_start(void)
+{
+	struct cpu *const cpu = cpu_current();
+
+	if (sched_is_shared(cpu))
+		share(cpu);
+	switch_load_reset();
+	sched_leave();
+}
+
+/* Who gets what comes to this processor for no guest by name; NULL: nobody. */
+static struct vcpu *owner_of_events(const struct cpu *cpu)
+{
+	if (cpu->passthrough)
+		return cpu->passthrough;
+	return cpu->vcpu_count == 1 ? cpu->vcpu : NULL;
+}
+
+/* The owner has something new: it is next. `arrived` bit: for the ways out in entry.asm. */
+static void wake(struct cpu *cpu, struct vcpu *owner, enum vcpu_work arrived)
+{
+	vcpu_set_work(owner, arrived);
+	cpu->arrived = true;
+	if (owner == cpu->vcpu)
+		return;
+	cpu->boost = true;
+	vcpu_set_work(cpu->vcpu, WORK_LOOK);
+}
+
+void sched_interrupt(uint8_t vector)
+{
+	struct cpu *const cpu = cpu_current();
+	struct vcpu *const owner = owner_of_events(cpu);
+
+	/* Who has the APIC ends the interrupt himself. */
+	if (!cpu->passthrough)
+		apic_end_of_interrupt();
+	if (!owner) {
+		cpu->interrupts_dropped++;
+		return;
+	}
+	event_queue_interrupt(owner, vector);
+	wake(cpu, owner, WORK_INTERRUPT_ARRIVED);
+}
+
+void sched_nmi(void)
+{
+	struct cpu *const cpu = cpu_current();
+	struct vcpu *const owner = owner_of_events(cpu);
+
+	if (owner)
+		wake(cpu, owner, WORK_NMI_ARRIVED);
+	else
+		cpu->nmis_dropped++;
 }

@@ -20,6 +20,7 @@
 #include "vmm/smp.h"
 #include "vmm/store_decode.h"
 #include "vmm/vcpu.h"
+#include "vmm/vm.h"
 #include "vmm/vmcs.h"
 #include "vmm/x86.h"
 
@@ -165,6 +166,9 @@ void sipi_halted(struct vcpu *vcpu)
 	watch_apics(vm);
 	last = all_wait(vm);
 	spin_unlock(&vm->lock);
+	/* That of a guest with the devices is a way to turn the machine off. */
+	if (last && vm->devices == VM_DEVICES_NONE)
+		vm_end(vm, END_OK, "guest-halted");
 	if (last)
 		machine_end_as_guest_wished(END_WISH_POWEROFF, "guest-halted");
 	vcpu_set_work(vcpu, WORK_LOOK);

@@ -22,31 +22,10 @@
 #include "vmm/x86.h"
 
 /* What a destroyed register is filled with: an address that pointers of every kind take. */
-#define POISON		 0x00005a5a5a5a5a40ULL
-#define POISON_BYTE	 0x5a
-#define WORK_SAVED	 (WORK_EVENT | WORK_NMI | WORK_INTERRUPT)
-#define CR8_MAX		 15
-#define DR6_ALL		 0xe00fULL /* BT, BS, BD, B0 to B3 */
-#define XSAVE_HEADER_END 576
-
-/* What neither the VMCS nor fred.c has. */
-static const uint32_t saved_msrs[] = {
-	MSR_IA32_KERNEL_GS_BASE,
-	MSR_IA32_STAR,
-	MSR_IA32_LSTAR,
-	MSR_IA32_CSTAR,
-	MSR_IA32_FMASK,
-	MSR_IA32_TSC_AUX,
-	MSR_IA32_SPEC_CTRL,
-	MSR_IA32_U_CET,
-	MSR_IA32_PL1_SSP,
-	MSR_IA32_PL1_SSP + 1,
-	MSR_IA32_PL3_SSP,
-	MSR_IA32_XFD_ERR,
-	MSR_IA32_XFD,
-};
-#define MSR_COUNT (sizeof(saved_msrs) / sizeof(saved_msrs[0]))
-_Static_assert(MSR_COUNT == SNAPSHOT_MSRS, "vcpu_snapshot.msrs");
+#define POISON	    0x00005a5a5a5a5a40ULL
+#define POISON_BYTE 0x5a
+#define WORK_SAVED  (WORK_EVENT | WORK_NMI | WORK_INTERRUPT)
+#define CR8_MAX	    15
 
 static const enum vmcs_field saved_fields[SAVED_COUNT] = {
 #define SAVE_CONTROL(name)
@@ -64,52 +43,7 @@ static const enum vmcs_field saved_fields[SAVED_COUNT] = {
 
 bool snapshot_possible(void)
 {
-	return machine.xcr0_supported != 0 && cpuid(0xd, 0).ecx <= SNAPSHOT_XSAVE;
-}
-
-/* While XFD is set, XSAVE leaves out what it disables, and XRSTOR of that faults (SDM 1, 13.14). */
-static void disarm_xfd(void)
-{
-	if (machine.has_xfd)
-		wrmsr(MSR_IA32_XFD, 0);
-}
-
-/* All extended state, with what the guest's XCR0 hides at the moment: it does not lose that. */
-static void save_extended(struct vcpu_snapshot *s)
-{
-	const uint64_t xfd = machine.has_xfd ? rdmsr(MSR_IA32_XFD) : 0;
-
-	s->xcr0 = xgetbv(0);
-	xsetbv_safe(0, machine.xcr0_supported);
-	disarm_xfd();
-	xsave(s->xsave);
-	if (machine.has_xfd)
-		wrmsr(MSR_IA32_XFD, xfd);
-	xsetbv_safe(0, s->xcr0);
-}
-
-static const char *restore_extended(const struct vcpu_snapshot *s)
-{
-	disarm_xfd();
-	xsetbv_safe(0, machine.xcr0_supported);
-	if (!xrstor_safe(s->xsave))
-		return "the XSAVE area is one that XRSTOR refuses";
-	return xsetbv_safe(0, s->xcr0) ? NULL : "XCR0 has a value that XSETBV refuses";
-}
-
-static void save_msrs(struct vcpu_snapshot *s)
-{
-	for (size_t i = 0; i < MSR_COUNT; i++)
-		if (rdmsr_safe(saved_msrs[i], &s->msrs[i]))
-			s->msrs_present |= 1U << i;
-}
-
-static const char *restore_msrs(const struct vcpu_snapshot *s)
-{
-	for (size_t i = 0; i < MSR_COUNT; i++)
-		if ((s->msrs_present >> i & 1) && !wrmsr_safe(saved_msrs[i], s->msrs[i]))
-			return "an MSR has a value that WRMSR refuses";
-	return NULL;
+	return switch_possible() && switch_xsave_size() <= SNAPSHOT_XSAVE;
 }
 
 static void save_event(const struct vcpu *vcpu, struct vcpu_snapshot *s)
@@ -193,22 +127,11 @@ static const char *restore_timers(struct vcpu *vcpu, const struct vcpu_snapshot 
 {
 	if (s->timer_armed > 1 || s->timer_vector > UINT8_MAX)
 		return "the timer's state is none";
-	if (s->timer_armed && !timer_arm(vcpu, 0, (uint8_t)s->timer_vector))
+	timer_init(vcpu);
+	if (s->timer_armed && !timer_arm(vcpu, s->timer_left, (uint8_t)s->timer_vector))
 		return "its timer runs, and this processor has none";
 	if (s->steps_left != 0 && !timer_step(vcpu, s->steps_left))
 		return "it is stepped, and this processor cannot step";
-	return NULL;
-}
-
-static const char *restore_debug_registers(const struct vcpu_snapshot *s)
-{
-	if (s->dr6 >> 32)
-		return "DR6 has a bit above 31";
-	write_dr0(s->dr[0]);
-	write_dr1(s->dr[1]);
-	write_dr2(s->dr[2]);
-	write_dr3(s->dr[3]);
-	write_dr6(s->dr6);
 	return NULL;
 }
 
@@ -224,20 +147,13 @@ void vcpu_save(struct vcpu *vcpu, struct vcpu_snapshot *s)
 	s->version = SNAPSHOT_VERSION;
 	s->size = sizeof(*s);
 	s->regs = vcpu->regs;
-	s->cr2 = read_cr2();
 	s->cr8 = vcpu->cr8;
-	s->dr[0] = read_dr0();
-	s->dr[1] = read_dr1();
-	s->dr[2] = read_dr2();
-	s->dr[3] = read_dr3();
-	s->dr6 = read_dr6();
-	s->timer_armed = (vmcs_read(VMCS_PIN_BASED_CONTROLS) & PIN_PREEMPTION_TIMER) != 0;
+	s->timer_armed = timer_left(vcpu, &s->timer_left);
 	s->timer_vector = vcpu->timer_vector;
 	s->steps_left = vcpu->steps_left;
 	save_fields(s);
-	save_msrs(s);
 	save_event(vcpu, s);
-	save_extended(s);
+	switch_save(&s->switched, s->xsave);
 	fred_read_state(vcpu, &s->fred);
 	if (soft)
 		soft_fred_switch(vcpu, true);
@@ -259,41 +175,15 @@ const char *vcpu_restore(struct vcpu *vcpu, const struct vcpu_snapshot *s)
 	vcpu->steps_left = s->steps_left;
 	vcpu->soft.on = false;
 	vcpu->soft.stepping = false;
-	write_cr2(s->cr2);
-	/* The fields after timer_arm(), which sets one, and before FRED's state, which is checked.
-	 */
-	if ((wrong = restore_debug_registers(s)) || (wrong = restore_timers(vcpu, s)) ||
-	    (wrong = restore_fields(vcpu, s)) || (wrong = restore_event(vcpu, s)) ||
-	    (wrong = restore_extended(s)) || (wrong = restore_msrs(s)))
+	/* The fields before FRED's state, which is checked. */
+	if ((wrong = restore_timers(vcpu, s)) || (wrong = restore_fields(vcpu, s)) ||
+	    (wrong = restore_event(vcpu, s)) || (wrong = switch_load(&s->switched, s->xsave, NULL)))
 		return wrong;
 	if (!fred_write_state(vcpu, &s->fred))
 		return "an MSR of FRED has a value that WRMSR refuses";
 	if (vcpu->vm->fred == FRED_BACKEND_SOFT && (s->cr4_shadow & CR4_FRED))
 		soft_fred_switch(vcpu, true);
 	return vmcs_check();
-}
-
-/* Every register that a guest can have changed and the processor keeps. */
-static void poison_registers(const struct vm *vm)
-{
-	static const uint8_t initial[XSAVE_HEADER_END] __attribute__((aligned(64)));
-
-	write_cr2(POISON);
-	write_dr0(POISON);
-	write_dr1(POISON);
-	write_dr2(POISON);
-	write_dr3(POISON);
-	write_dr6(DR6_RESET | DR6_ALL);
-	for (size_t i = 0; i < MSR_COUNT; i++)
-		if (!wrmsr_safe(saved_msrs[i], POISON))
-			wrmsr_safe(saved_msrs[i], 0);
-	if (vm->fred == FRED_BACKEND_NATIVE)
-		wrmsr(MSR_IA32_FRED_RSP0, POISON);
-	if (vm->shadow_stacks)
-		wrmsr(MSR_IA32_PL0_SSP, POISON);
-	xsetbv_safe(0, machine.xcr0_supported);
-	xrstor_safe(initial);
-	xsetbv_safe(0, XCR0_X87);
 }
 
 /* What stays is what the VMM knows of the vcpu, and what of it an NMI may change at any time. */
@@ -311,13 +201,18 @@ static void destroy(struct vcpu *vcpu)
 	memset(&vcpu->regs, POISON_BYTE, sizeof(vcpu->regs));
 	memset((uint8_t *)vcpu + rest, POISON_BYTE, sizeof(*vcpu) - rest);
 	vcpu_clear_work(vcpu, WORK_SAVED);
-	poison_registers(kept.vm);
+	switch_poison(POISON);
+	if (kept.vm->fred == FRED_BACKEND_NATIVE)
+		wrmsr(MSR_IA32_FRED_RSP0, POISON);
+	if (kept.vm->shadow_stacks)
+		wrmsr(MSR_IA32_PL0_SSP, POISON);
 	vcpu->vm = kept.vm;
 	vcpu->cpu = kept.cpu;
 	vcpu->index = kept.index;
 	vcpu->state = kept.state;
 	vcpu->startup = kept.startup;
-	vcpu->interrupts = kept.interrupts;
+	vcpu->xsave = kept.xsave;
+	vcpu->switches = kept.switches;
 	vcpu->vmcs = kept.vmcs;
 	vcpu->vpid = kept.vpid;
 	vcpu->msr_bitmap = kept.msr_bitmap;

@@ -11,12 +11,12 @@
 #include <stdint.h>
 
 #include "vmm/fred.h"
+#include "vmm/switch.h"
 #include "vmm/vcpu.h"
 
 #define SNAPSHOT_MAGIC	 0x73757063566e614dULL /* "ManVcpus" */
-#define SNAPSHOT_VERSION 1U
+#define SNAPSHOT_VERSION 2U
 #define SNAPSHOT_XSAVE	 16384 /* bytes; AMX is the largest state there is, with 8 KiB */
-#define SNAPSHOT_MSRS	 13
 
 /* The guest state of the VMCS, in the order of the list. */
 enum saved_field {
@@ -42,11 +42,9 @@ struct vcpu_snapshot {
 	struct guest_regs regs;
 	uint64_t fields[SAVED_COUNT];	 /* 0 where the processor has no such field */
 	uint64_t cr0_shadow, cr4_shadow; /* what the guest reads of bits that it does not own */
-	uint64_t cr2, cr8;
-	uint64_t dr[4], dr6;
-	uint64_t msrs[SNAPSHOT_MSRS]; /* as snapshot.c lists them */
-	uint32_t msrs_present;	      /* a bit for each that the processor has */
-	uint32_t exception_bitmap;    /* what the guest has asked to be reflected */
+	uint64_t cr8;
+	struct switched switched;
+	uint32_t exception_bitmap; /* what the guest has asked to be reflected */
 	struct fred_state fred;
 
 	/* What waits to be delivered: WORK_EVENT, WORK_NMI, WORK_INTERRUPT say what of it. */
@@ -57,11 +55,11 @@ struct vcpu_snapshot {
 	uint64_t event_data;
 	uint64_t pending_interrupts[4];
 
-	uint32_t timer_armed; /* 0 or 1; the ticks left are in the field PREEMPTION_TIMER */
+	uint32_t timer_armed; /* 0 or 1 */
 	uint32_t timer_vector;
+	uint64_t timer_left; /* TSC ticks */
 	uint64_t steps_left;
 
-	uint64_t xcr0;
 	uint8_t xsave[SNAPSHOT_XSAVE] __attribute__((aligned(64))); /* standard format */
 };
 

@@ -21,7 +21,9 @@
 #include "vmm/machine.h"
 #include "vmm/memory.h"
 #include "vmm/msr.h"
+#include "vmm/sched.h"
 #include "vmm/smp.h"
+#include "vmm/timer.h"
 #include "vmm/trap.h"
 #include "vmm/vmcs.h"
 #include "vmm/x86.h"
@@ -97,19 +99,25 @@ static bool vmclear(const struct vcpu *vcpu)
 	return !failed;
 }
 
+void vcpu_vmcs_load(const struct vcpu *vcpu)
+{
+	bool failed;
+
+	asm volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(vcpu->vmcs) : "memory");
+	if (failed)
+		panic("vmptrld", "VMPTRLD of a VMCS failed");
+}
+
 static void make_vmcs_current(const struct vcpu *vcpu)
 {
 	const uint32_t revision = (uint32_t)(machine.vmx_basic & VMX_BASIC_REVISION_MASK);
 	void *const region = phys_to_virt(vcpu->vmcs);
-	bool failed;
 
 	memset(region, 0, PAGE_SIZE);
 	memcpy(region, &revision, sizeof(revision));
-	failed = !vmclear(vcpu);
-	if (!failed)
-		asm volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(vcpu->vmcs) : "memory");
-	if (failed)
-		panic("vmptrld", "VMCLEAR or VMPTRLD of a new VMCS failed");
+	if (!vmclear(vcpu))
+		panic("vmclear", "VMCLEAR of a new VMCS failed");
+	vcpu_vmcs_load(vcpu);
 }
 
 void vcpu_vmcs_clear(const struct vcpu *vcpu)
@@ -273,6 +281,7 @@ void vcpu_vmcs_init(struct vcpu *vcpu)
 	set_host_state(vcpu, traced ? vmexit_entry_traced : vmexit_entry);
 	set_guest_state(vcpu);
 	fred_vmcs_init(vcpu);
+	timer_init(vcpu);
 }
 
 void vm_prepare(struct vm *vm)
@@ -300,6 +309,7 @@ struct vcpu *vcpu_create(struct vm *vm, uint32_t index)
 	msr_bitmap_fill(vm, vcpu->msr_bitmap);
 	vcpu->vmcs = virt_to_phys(page_alloc());
 	vcpu_vmcs_init(vcpu);
+	switch_reset(&vcpu->switched, NULL);
 	vm->vcpus[index] = vcpu;
 	if (vm->devices == VM_DEVICES_PASSTHROUGH)
 		vcpu->cpu->passthrough = vcpu;
@@ -380,9 +390,7 @@ void vcpu_nmi_in_host(struct trap_frame *frame)
 			log_error("an NMI came before there was a guest to have it: dropped");
 			return;
 		}
-		vcpu_set_work(vcpu, WORK_NMI_ARRIVED);
-		/* It may be what a vcpu that has halted waits for. */
-		cpu->arrived = true;
+		sched_nmi();
 	}
 	/* A wait that has not begun yet must see what has come. */
 	begin_again(frame, cpu_wait_begin, cpu_wait_end);
@@ -400,7 +408,6 @@ void vcpu_interrupt_in_host(struct trap_frame *frame)
 			  (unsigned long long)frame->vector);
 		return;
 	}
-	event_queue_interrupt(vcpu, (uint8_t)frame->vector);
-	vcpu_set_work(vcpu, WORK_INTERRUPT_ARRIVED);
+	sched_interrupt((uint8_t)frame->vector);
 	enter_again(frame, vcpu);
 }

@@ -15,8 +15,10 @@
 #include "lib/x86/vmx.h"
 #include "vmm/ept.h"
 #include "vmm/event.h"
+#include "vmm/log.h"
 #include "vmm/soft_fred.h"
 #include "vmm/spinlock.h"
+#include "vmm/switch.h"
 #include "vmm/trace.h"
 
 struct cpu;
@@ -81,6 +83,8 @@ struct vm {
 	uint32_t first_cpu; /* has vcpu 0, the next one vcpu 1 */
 	uint32_t vcpu_count;
 	struct vcpu *vcpus[CONFIG_CPUS_MAX];
+	bool ended; /* none of its vcpus runs any more: vm.c */
+	struct guest_line line;
 };
 
 /* Reasons to call vcpu_prepare_entry() before the next VM entry: one test in the exit path. */
@@ -137,6 +141,12 @@ struct vcpu {
 	struct vmx_msr_entry *fred_area; /* FRED's MSRs in memory: NULL when they are in the VMCS */
 	uint64_t fred_rsp0, pl0_ssp;	 /* of fred.c: in the MSRs while they are loaded */
 	struct soft_fred soft;
+	uint64_t deadline;	  /* TSC, of its virtual clock; TIMER_NEVER: none */
+	bool timer_runs;	  /* the preemption timer, in its VMCS */
+	bool halted;		  /* while it is not current: it waits in HLT */
+	struct switched switched; /* while it is not current */
+	uint8_t *xsave;		  /* NULL where it is alone on its processor */
+	uint64_t switches;	  /* how often it was made current */
 	struct interrupt_counts interrupts;
 	uint64_t exits_by_reason[EXIT_REASON_COUNT];
 	struct trace trace;
@@ -177,6 +187,8 @@ void vcpu_set_segment(enum segment segment, uint16_t selector, uint32_t limit, u
 
 /* Make the vcpu's VMCS new and current, as vcpu_create() leaves it. */
 void vcpu_vmcs_init(struct vcpu *vcpu);
+/* Make its VMCS, which is in use, the current one of this processor. */
+void vcpu_vmcs_load(const struct vcpu *vcpu);
 /* Its VMCS is not in use any more: the processor has written back all of it. */
 void vcpu_vmcs_clear(const struct vcpu *vcpu);
 

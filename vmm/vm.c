@@ -8,6 +8,7 @@
 #include "lib/string.h"
 #include "vmm/cpu.h"
 #include "vmm/ept.h"
+#include "vmm/exit.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/memory.h"
@@ -18,6 +19,8 @@
 
 static struct vm vms[CONFIG_GUESTS_MAX];
 static unsigned int count;
+static unsigned int running;	/* of them */
+static const char *failure;	/* reason of the first that failed */
 static struct memmap available; /* RAM that no guest without devices has */
 static struct memmap to_take;	/* the same without the files that are not in place yet */
 
@@ -104,7 +107,7 @@ void vm_load_all(const struct boot_info *boot)
 	available = boot->memmap;
 	to_take = boot->memmap;
 	keep_files(boot);
-	count = boot->config.guest_count;
+	count = running = boot->config.guest_count;
 	for (unsigned int i = 0; i < count; i++)
 		init(&vms[i], boot, i);
 	for (unsigned int i = 0; i < count; i++)
@@ -151,6 +154,93 @@ static void enter_guests(void)
 	}
 	if (shared)
 		log_share_consoles();
+}
+
+static bool is_live(const struct vm *vm)
+{
+	return !__atomic_load_n(&vm->ended, __ATOMIC_SEQ_CST);
+}
+
+bool vm_is_last(const struct vm *vm)
+{
+	for (unsigned int i = 0; i < count; i++)
+		if (&vms[i] != vm && is_live(&vms[i]))
+			return false;
+	return true;
+}
+
+const char *vm_failure(void)
+{
+	return __atomic_load_n(&failure, __ATOMIC_SEQ_CST);
+}
+
+bool vm_has_devices(void)
+{
+	for (unsigned int i = 0; i < count; i++)
+		if (vms[i].devices == VM_DEVICES_PASSTHROUGH)
+			return true;
+	return false;
+}
+
+void vm_log_cut_off(const struct vm *vm)
+{
+	for (unsigned int i = 0; i < count; i++)
+		if (&vms[i] != vm && is_live(&vms[i]))
+			log_info("guest %s: cut off by the end of guest %s", vms[i].name, vm->name);
+}
+
+void vm_statistics_print(void)
+{
+	for (unsigned int i = 0; i < count; i++)
+		for (uint32_t v = 0; v < vms[i].vcpu_count; v++) {
+			const struct vcpu *const vcpu = vms[i].vcpus[v];
+
+			if (!vcpu)
+				continue;
+			if (count > 1 || vm_is_smp(&vms[i]))
+				log_info("guest %s, vcpu %u: %llu exits, current %llu times",
+					 vms[i].name, v, (unsigned long long)exit_count(vcpu),
+					 (unsigned long long)vcpu->switches);
+			exit_statistics_print(vcpu);
+		}
+	for (unsigned int i = 0; i < smp_count(); i++)
+		if (smp_cpu(i)->interrupts_dropped != 0 || smp_cpu(i)->nmis_dropped != 0)
+			log_info("processor %u: %llu interrupts and %llu NMIs for no guest", i,
+				 (unsigned long long)smp_cpu(i)->interrupts_dropped,
+				 (unsigned long long)smp_cpu(i)->nmis_dropped);
+}
+
+uint64_t vm_exit_count(void)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < count; i++)
+		for (uint32_t v = 0; v < vms[i].vcpu_count; v++)
+			sum += vms[i].vcpus[v] ? exit_count(vms[i].vcpus[v]) : 0;
+	return sum;
+}
+
+void vm_end(struct vm *vm, enum end_status status, const char *reason)
+{
+	const char *none = NULL;
+	unsigned int left;
+
+	/* Two of its vcpus may come here at once. */
+	if (__atomic_exchange_n(&vm->ended, true, __ATOMIC_SEQ_CST))
+		sched_leave();
+	if (status == END_FAILED)
+		__atomic_compare_exchange_n(&failure, &none, reason, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_SEQ_CST);
+	left = __atomic_sub_fetch(&running, 1, __ATOMIC_SEQ_CST);
+	if (left == 0 && vm_failure())
+		machine_end(END_FAILED, vm_failure());
+	if (left == 0)
+		machine_end_as_guest_wished(END_WISH_POWEROFF, reason);
+	log_line(status == END_OK ? LOG_INFO : LOG_ERROR, "guest %s: stopped (%s), %u other%s on",
+		 vm->name, reason, left, left == 1 ? " goes" : "s go");
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		smp_request(vm->vcpus[i]->cpu, REQUEST_LOOK);
+	sched_leave();
 }
 
 void vm_run_all(void)

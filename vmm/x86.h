@@ -238,6 +238,12 @@ static inline void pause(void)
 	asm volatile("pause");
 }
 
+/* What is pending comes here: vcpu_interrupt_in_host(). */
+static inline void take_interrupts(void)
+{
+	asm volatile("sti\n\tnop\n\tcli" : : : "memory");
+}
+
 static inline void hlt(void)
 {
 	asm volatile("hlt");

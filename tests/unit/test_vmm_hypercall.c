@@ -19,12 +19,14 @@
 #include "vmm/hypercall.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
+#include "vmm/sched.h"
 #include "vmm/sipi.h"
 #include "vmm/smp.h"
 #include "vmm/snapshot.h"
 #include "vmm/timer.h"
 #include "vmm/vcpu.h"
 #include "vmm/verdict.h"
+#include "vmm/vm.h"
 #include "vmm/vmcs.h"
 #include "vmm/x86.h"
 
@@ -45,6 +47,8 @@ static char guest_text[] = "text";
 static char logged[sizeof(guest_text)];
 static char judged[sizeof(guest_text)];
 static bool can_snapshot;
+static bool apic_is_anothers;
+static unsigned int yields, guests;
 static uint64_t rsp0_of_the_other;
 
 /* ---- What vmm/ needs beside ---- */
@@ -107,16 +111,38 @@ void vmcs_dump(void)
 	abort();
 }
 
-void machine_end(enum end_status status __attribute__((unused)),
-		 const char *reason __attribute__((unused)))
+void vm_end(struct vm *of __attribute__((unused)), enum end_status status __attribute__((unused)),
+	    const char *reason __attribute__((unused)))
 {
 	abort();
 }
 
-void machine_end_as_guest_wished(enum end_wish wish __attribute__((unused)),
-				 const char *reason __attribute__((unused)))
+unsigned int vm_count(void)
 {
-	abort();
+	return guests;
+}
+
+bool vm_has_devices(void)
+{
+	return apic_is_anothers;
+}
+
+void log_of_guest(const char *name, struct guest_line *line, const char *text, size_t length)
+{
+	assert_string_equal(name, "alpha");
+	assert_ptr_equal(line, &vm.line);
+	log_raw(text, length);
+}
+
+void sched_give_way(struct vcpu *of)
+{
+	assert_ptr_equal(of, &vcpu);
+	yields++;
+}
+
+bool sched_is_shared(const struct cpu *cpu __attribute__((unused)))
+{
+	return false;
 }
 
 bool snapshot_possible(void)
@@ -175,6 +201,9 @@ static int set_up(void **state __attribute__((unused)))
 	vm.config = &config;
 	vcpu.vm = &vm;
 	can_snapshot = true;
+	apic_is_anothers = false;
+	yields = 0;
+	guests = 1;
 	return 0;
 }
 
@@ -343,6 +372,25 @@ TEST(switch_is_measured)
 	assert_int_equal(call(HYPERCALL_SWITCH, 2, 0, 0, 0), HYPERCALL_INVALID);
 }
 
+/* ---- Other guests ---- */
+
+TEST(yield_and_its_count)
+{
+	vcpu.switches = 7;
+	assert_int_equal(call(HYPERCALL_YIELD, 0, 0, 0, 0), HYPERCALL_OK);
+	assert_int_equal(yields, 1);
+	assert_int_equal(call(HYPERCALL_SWITCHES, 0, 0, 0, 0), 7);
+}
+
+TEST(interrupt_where_others_have_the_apic)
+{
+	apic_is_anothers = true;
+	assert_int_equal(call(HYPERCALL_SELF_INTERRUPT, 0x41, 0, 0, 0), HYPERCALL_OK);
+	assert_int_equal(vcpu.work, WORK_INTERRUPT);
+	assert_int_equal(vcpu.pending_interrupts[1], 1ULL << 1);
+	assert_int_equal(call(HYPERCALL_SELF_INTERRUPT, 31, 0, 0, 0), HYPERCALL_INVALID);
+}
+
 /* ---- The console ---- */
 
 TEST(text_goes_to_the_log)
@@ -352,6 +400,15 @@ TEST(text_goes_to_the_log)
 	assert_string_equal(judged, "text");
 	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x2000, 4, 0, 0), HYPERCALL_INVALID);
 	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x1000, 0x1001, 0, 0), HYPERCALL_INVALID);
+}
+
+TEST(text_of_one_of_several_guests)
+{
+	guests = 2;
+	vm.name = "alpha";
+	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x1000, 4, 0, 0), HYPERCALL_OK);
+	assert_string_equal(logged, "text");
+	assert_string_equal(judged, "text");
 }
 
 TEST(text_of_a_silent_guest)
@@ -450,7 +507,10 @@ int main(void)
 		RUN(snapshot_is_armed),
 		RUN(intercept_returns_the_old_bitmap),
 		RUN(switch_is_measured),
+		RUN(yield_and_its_count),
+		RUN(interrupt_where_others_have_the_apic),
 		RUN(text_goes_to_the_log),
+		RUN(text_of_one_of_several_guests),
 		RUN(text_of_a_silent_guest),
 		RUN(only_from_ring_0),
 		RUN(start_of_another_vcpu),

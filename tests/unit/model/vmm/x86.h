@@ -86,6 +86,9 @@ static inline uint64_t rdtsc(void)
 	return model.tsc;
 }
 
+/* A test says which. */
+void take_interrupts(void);
+
 static inline uint64_t xgetbv(uint32_t xcr __attribute__((unused)))
 {
 	return model.xcr0;
