@@ -237,10 +237,11 @@ build/linux/initrd.img: tests/linux/init build/linux/checks build/linux/compat32
 # ---- Boot it ----
 
 .PHONY: image
-image: build/manfred.img
-build/manfred.img: build/manfred.efi build/linux/initrd.img tools/boot.py tools/mkimage.py
+image: build/manfred.efi build/fredcheck.efi
+	@$(PYTHON) tools/image.py
+
+build/linux.img: build/manfred.efi build/linux/initrd.img tools/boot.py tools/mkimage.py
 	$(Q)cd tools && $(PYTHON) -c 'import boot; boot.linux_image("../$@")'
-	@echo "image: $@ boots Linux under Manfred"
 
 EMULATED := build/manfred.efi build/fredcheck.efi build/tools/probe.efi build/tools/chain.efi build/linux/initrd.img
 
@@ -260,11 +261,11 @@ run-fredcheck: $(EMULATED)
 
 # Asks before it writes.
 .PHONY: usb
-usb: build/manfred.img
-	@tools/mkusb.sh $< '$(DEV)'
+usb: image
+	@tools/mkusb.sh build/manfred.img '$(DEV)'
 
 .PHONY: run-kvm
-run-kvm: build/manfred.img | build/.setup-test
+run-kvm: build/linux.img | build/.setup-test
 	@tools/run-kvm.sh $<
 
 .PHONY: screenshots
@@ -367,9 +368,9 @@ help:
 	@sed -n '/^  GUEST=/,/^$$/p' tools/run.py
 	@echo 'make run-fredcheck   the FRED suite on the emulator itself, without Manfred (TESTS= ERRATA=)'
 	@echo 'make test       unit, fuzz and system tests (each also a target of that name)'
-	@echo 'make image      a disk image that boots Linux under Manfred: build/manfred.img'
+	@echo 'make image      build/manfred.img, for a stick: a menu, conformance; KERNEL= INITRD= CMDLINE= a Linux guest'
 	@echo 'make usb DEV=/dev/sdX   write it to a stick; asks first (FORCE=1: any disk)'
-	@echo 'make run-kvm    boot the image in QEMU with nested VMX'
+	@echo 'make run-kvm    boot Linux under Manfred in QEMU with nested VMX'
 	@echo 'make bench      measure, in instructions'
 	@echo 'make report     build/report.html: conformance, exits, costs, one delivery step by step'
 	@echo 'make screenshots   the pictures in docs/img/, from boots in the emulator'

@@ -237,6 +237,13 @@ static bool start_bare(struct loader *loader)
 }
 
 /* A page of results is to stay on the screen of who sits before it. */
+static void keep_results(struct config *config)
+{
+	if (config->guest_count == 1 && config->guests[0].kind == GUEST_SELFTEST &&
+	    config->at_end == AT_END_GUEST)
+		config->at_end = AT_END_HALT;
+}
+
 static bool start_conformance(struct loader *loader, enum fred_mode fred)
 {
 	struct config *const config = &loader->info.config;
@@ -245,8 +252,7 @@ static bool start_conformance(struct loader *loader, enum fred_mode fred)
 		return loader_fail(loader, EFI_UNSUPPORTED, "no-fred",
 				   "this processor has no FRED (CPUID.(7,1):EAX[17] is 0)");
 	config_choose_selftest(config, fred);
-	if (config->at_end == AT_END_GUEST)
-		config->at_end = AT_END_HALT;
+	keep_results(config);
 	return true;
 }
 
@@ -255,6 +261,7 @@ static bool act(struct loader *loader, enum action action)
 {
 	switch (action) {
 	case START_CONFIGURED:
+		keep_results(&loader->info.config);
 		return true;
 	case START_BARE:
 		return start_bare(loader);

@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Makes GPT disk images with an EFI system partition, without root.
 
-The same input gives the same bytes: identifiers and dates are fixed. A second
-partition, empty, is there for guests that test disks.
+The same input gives the same bytes: dates are fixed, and identifiers follow from what is in the
+image. A second partition, empty, is there for guests that test disks.
 
     tools/mkimage.py IMAGE BOOTX64.EFI [NAME=FILE]...
 """
+import hashlib
 import os
 import pathlib
 import subprocess
 import sys
+import uuid
 
 SECTOR = 512
 MIB = 1 << 20
@@ -20,12 +22,7 @@ ESP_MIN = 36 * MIB
 ESP_SLACK = 2 * MIB
 GPT_TAIL = MIB
 DATA_SIZE = 4 * MIB
-VOLUME_ID = "4d414e46"
-DISK_GUID = "6d616e66-7265-6400-8000-000000000000"
-PARTITION_GUIDS = (
-    "6d616e66-7265-6400-8000-000000000001",
-    "6d616e66-7265-6400-8000-000000000002",
-)
+NAMESPACE = uuid.UUID("6d616e66-7265-6400-8000-000000000000")
 
 
 def _run(*command):
@@ -42,6 +39,15 @@ def _run(*command):
         sys.exit(f"mkimage: {command[0]} failed:\n{done.stdout}")
 
 
+def _digest(files):
+    """Of all names and contents."""
+    digest = hashlib.sha256()
+    for name, source in sorted(files.items()):
+        content = source if isinstance(source, bytes) else pathlib.Path(source).read_bytes()
+        digest.update(name.encode() + bytes(1) + hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
 def make_image(image, files, data_partition=False):
     """Writes `image`; `files` maps names on the ESP ("EFI/BOOT/BOOTX64.EFI") to
     paths, or to bytes for content that is made on the fly."""
@@ -54,17 +60,19 @@ def make_image(image, files, data_partition=False):
     with open(image, "wb") as disk:
         disk.truncate(ALIGN + esp + data + GPT_TAIL)
 
+    digest = _digest(files)
+    disk_guid, *partition_guids = (uuid.uuid5(NAMESPACE, f"{digest} {n}") for n in range(3))
     first, after = ALIGN // SECTOR, (ALIGN + esp) // SECTOR
     table = ["-a", "1", "-n", f"1:{first}:{after - 1}", "-t", "1:EF00", "-c", "1:MANFRED"]
-    table += ["-u", f"1:{PARTITION_GUIDS[0]}"]
+    table += ["-u", f"1:{partition_guids[0]}"]
     if data:
         table += ["-n", f"2:{after}:{after + data // SECTOR - 1}", "-t", "2:8300", "-c", "2:DATA"]
-        table += ["-u", f"2:{PARTITION_GUIDS[1]}"]
-    _run("sgdisk", *table, "-U", DISK_GUID, image)
+        table += ["-u", f"2:{partition_guids[1]}"]
+    _run("sgdisk", *table, "-U", disk_guid, image)
 
     volume = f"{image}@@{ALIGN}"
     sectors = esp // SECTOR
-    _run("mformat", "-i", volume, "-F", "-c", "1", "-N", VOLUME_ID, "-v", "MANFRED",
+    _run("mformat", "-i", volume, "-F", "-c", "1", "-N", digest[:8], "-v", "MANFRED",
          "-T", sectors, "-h", "64", "-s", "32")
     folders = {str(p) for name in files for p in pathlib.PurePosixPath(name).parents} - {"."}
     for folder in sorted(folders):

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Writes a disk image to a USB stick: tools/mkusb.sh IMAGE /dev/sdX. Asks first;
-# refuses what is mounted or not removable, unless FORCE=1.
+# refuses what is mounted or not removable, unless FORCE=1. Reads back what it has written.
 set -eu
 
 fail() {
@@ -24,9 +24,15 @@ if [ "$(cat "/sys/class/block/$name/removable")" != 1 ] && [ "${FORCE:-}" != 1 ]
 	fail "$device is not removable (FORCE=1 writes all the same)"
 fi
 
+[ "$(blockdev --getsize64 "$device")" -ge "$(stat -c %s "$image")" ] || fail "$device is too small for $image"
+
 lsblk -o NAME,SIZE,MODEL,TRAN "$device"
 printf 'usb: all data on %s will be lost. Type "yes" to write %s: ' "$device" "$image"
 read -r answer || answer=
 [ "$answer" = yes ] || fail "nothing written"
 dd if="$image" of="$device" bs=4M conv=fsync status=progress
+size=$(stat -c %s "$image")
+# What the stick has, not what the kernel remembers.
+blockdev --flushbufs "$device"
+cmp -n "$size" "$image" "$device" || fail "$device does not read back what was written: try another stick"
 echo "usb: $device boots Manfred"

@@ -12,6 +12,7 @@ import pathlib
 import re
 import sys
 
+import pexpect
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -130,6 +131,21 @@ def fred_bochs(bochs):
 def qemu():
     """A machine without VMX; quick, for what the loader does before it needs VMX."""
     return emulator.Qemu()
+
+
+@pytest.fixture
+def terminal(qemu):
+    """A terminal on the serial line of the machine without VMX: terminal(image) boots it."""
+    started = []
+
+    def start(image, machine=emulator.Machine(), timeout=60):
+        words = qemu.command(image, machine, "stdio,signal=off")
+        started.append(pexpect.spawn(words[0], words[1:], timeout=timeout, encoding="latin-1"))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close(force=True)
 
 
 @pytest.fixture(scope="class")

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The loader's menu, by the keys of a terminal on the serial line."""
 import boot
-import emulator
 import pexpect
 import pytest
 
-SECONDS = 60
 ENTRIES = (
     "FRED conformance as a guest, as manfred.cfg says",
     "FRED conformance of the bare processor",
@@ -26,22 +24,17 @@ def drawn(selected, entries=ENTRIES):
 
 
 @pytest.fixture
-def machine(request, qemu, tmp_path):
+def machine(terminal, tmp_path):
     """Boots with a menu, up to where it has been drawn for the first time."""
-    terminals = []
 
-    def start(config, files=None, serial="isa", entries=ENTRIES):
+    def start(config, files=None, entries=ENTRIES):
         image = tmp_path / "disk.img"
         boot.manfred_image(image, config, files)
-        words = qemu.command(image, emulator.Machine(serial=serial), "stdio,signal=off")
-        terminal = pexpect.spawn(words[0], words[1:], timeout=SECONDS, encoding="latin-1")
-        terminals.append(terminal)
-        terminal.expect(drawn(0, entries))
-        return terminal
+        started = terminal(image)
+        started.expect(drawn(0, entries))
+        return started
 
-    yield start
-    for terminal in terminals:
-        terminal.close(force=True)
+    return start
 
 
 class TestKeys:
