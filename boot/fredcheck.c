@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * fredcheck.efi: the built-in guest of Manfred on the bare machine, where its chapters about FRED
- * judge the processor itself. Puts the image at its addresses, leaves boot services, starts it, and
- * shows its results at the end.
+ * judge the processor itself. Puts the image at its addresses, starts it, and at the end shows its
+ * results and writes them to files.
  */
 #include "boot/cpu.h"
 #include "boot/loader.h"
@@ -11,6 +11,7 @@
 #include "lib/format.h"
 #include "lib/layout.h"
 #include "lib/result_screen.h"
+#include "lib/results_json.h"
 #include "lib/string.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
@@ -19,11 +20,30 @@
 #define PORT_BOCHS_SHUTDOWN 0x8900U
 #define BOCHS_SHUTDOWN	    "Shutdown"
 
-#define LINE_MAX 128
+#define LINE_MAX  128
+#define JSON_MAX  0x4000
+#define TEXT_SIZE 0x80000ULL /* several times what the suite prints */
+
+/* EFI_TIMER_ARCH_PROTOCOL (PI 1.7, volume 2, 12.13), as far as it is used here. */
+#define TIMER_GUID                                                     \
+	{                                                              \
+		0x26baccb3, 0x6f42, 0x11d4,                            \
+		{                                                      \
+			0xbc, 0xe7, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81 \
+		}                                                      \
+	}
+
+struct timer {
+	void *register_handler;
+	EFI_STATUS(EFIAPI *set_period)(struct timer *this, UINT64 period); /* 0: stop it */
+	EFI_STATUS(EFIAPI *get_period)(struct timer *this, UINT64 *period);
+};
 
 static struct loader loader;
 static struct selftest_info suite_info;
 static struct elf suite;
+static struct timer *timer; /* NULL: the suite runs without firmware, and no file is written */
+static UINT64 timer_period;
 
 static bool check_machine(void)
 {
@@ -37,14 +57,29 @@ static bool check_machine(void)
 	return true;
 }
 
-/* Pages at the image's own addresses: no others will do, it is not position-independent. */
-static bool allocate_segment(const struct elf_segment *segment)
+/* Pages at these addresses, which the suite maps to themselves. */
+static EFI_STATUS allocate_at(EFI_PHYSICAL_ADDRESS base, uint64_t end)
 {
-	EFI_PHYSICAL_ADDRESS base = segment->physical_address & ~PAGE_MASK;
-	const uint64_t end = segment->physical_address + segment->memory_size;
 	const UINTN pages = (UINTN)((end - base + PAGE_MASK) / PAGE_SIZE);
 	const EFI_STATUS status =
 		loader.boot->AllocatePages(AllocateAddress, EfiLoaderCode, pages, &base);
+
+	if (EFI_ERROR(status))
+		return status;
+	loader.allocations[loader.allocation_count].base = base;
+	loader.allocations[loader.allocation_count].pages = pages;
+	loader.allocation_count++;
+	if (end > suite_info.memory_size)
+		suite_info.memory_size = end;
+	return EFI_SUCCESS;
+}
+
+/* At the image's own addresses: no others will do, it is not position-independent. */
+static bool allocate_segment(const struct elf_segment *segment)
+{
+	const uint64_t base = segment->physical_address & ~PAGE_MASK;
+	const uint64_t end = segment->physical_address + segment->memory_size;
+	const EFI_STATUS status = allocate_at(base, end);
 
 	if (EFI_ERROR(status))
 		return loader_fail(&loader, status, "no-memory",
@@ -52,12 +87,20 @@ static bool allocate_segment(const struct elf_segment *segment)
 				   "suite must be (status 0x%lx)",
 				   (unsigned long long)base, (unsigned long long)end - 1,
 				   (unsigned long)status);
-	loader.allocations[loader.allocation_count].base = base;
-	loader.allocations[loader.allocation_count].pages = pages;
-	loader.allocation_count++;
-	if (end > suite_info.memory_size)
-		suite_info.memory_size = end;
 	return true;
+}
+
+/* Behind the image; without it there is no file of the suite's output. */
+static void place_text(void)
+{
+	const uint64_t base = (suite_info.memory_size + PAGE_MASK) & ~PAGE_MASK;
+	struct selftest_text *const text = (struct selftest_text *)(uintptr_t)base;
+
+	if (EFI_ERROR(allocate_at(base, base + TEXT_SIZE)))
+		return;
+	text->length = 0;
+	suite_info.text = base;
+	suite_info.text_size = TEXT_SIZE;
 }
 
 static bool place_suite(void)
@@ -78,6 +121,7 @@ static bool place_suite(void)
 		memset(to + segment.file_size, 0,
 		       (size_t)(segment.memory_size - segment.file_size));
 	}
+	place_text();
 	/* The suite maps its memory by large pages. */
 	suite_info.memory_size = (suite_info.memory_size + SIZE_2M - 1) & ~(SIZE_2M - 1);
 	return true;
@@ -95,6 +139,28 @@ static void describe(void)
 	string_copy(suite_info.cmdline, suite_config->cmdline, sizeof(suite_info.cmdline));
 	string_copy(suite_info.tests, suite_config->tests, sizeof(suite_info.tests));
 	string_copy(suite_info.errata, suite_config->errata, sizeof(suite_info.errata));
+}
+
+/*
+ * The suite takes the processor, and the files are written behind it, so the firmware has to stay:
+ * without its timer, whose interrupts would hit tests. Where it has none that can be stopped, or
+ * shadow stacks that would not be found again, it has to go.
+ */
+static bool prepare_firmware(void)
+{
+	EFI_GUID guid = TIMER_GUID;
+	void *found;
+
+	if ((read_cr4() & CR4_CET) || EFI_ERROR(loader.boot->LocateProtocol(&guid, NULL, &found)))
+		return leave_firmware(&loader);
+	timer = found;
+	if (EFI_ERROR(timer->get_period(timer, &timer_period)) ||
+	    EFI_ERROR(timer->set_period(timer, 0))) {
+		timer = NULL;
+		return leave_firmware(&loader);
+	}
+	console_firmware_is_gone(); /* the screen is for the results */
+	return true;
 }
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
@@ -116,7 +182,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	ok = ok && check_machine();
 	ok = ok && collect_facts(&loader);
 	ok = ok && place_suite();
-	ok = ok && leave_firmware(&loader); /* the point of no return */
+	ok = ok && prepare_firmware(); /* the point of no return */
 	if (!ok)
 		return give_up(&loader);
 	describe();
@@ -136,22 +202,34 @@ static void describe_processor(struct result_facts *facts)
 	facts->microcode = processor_microcode();
 }
 
-static void show_on_screen(const struct results *results, const char *last_line)
+static void show_on_screen(const struct results *results, const struct result_facts *facts)
 {
 	static struct console console;
-	struct result_facts facts = {
-		.title = "FRED conformance of the bare machine",
-		.method = "by the processor",
-		.in_short = "bare",
-		.last_line = results->bail_out[0] != '\0' ? results->bail_out : last_line,
-	};
 
 	if (!(loader.info.config.console & CONSOLE_SCREEN) ||
 	    !console_layout(&console, &loader.info.framebuffer))
 		return;
-	describe_processor(&facts);
 	console_begin(&console, (volatile void *)(uintptr_t)loader.info.framebuffer.base);
-	result_screen_draw(&console, results, &facts);
+	result_screen_draw(&console, results, facts);
+}
+
+/* The firmware goes on, as before the suite. */
+static void write_files(const struct results *results, const struct result_facts *facts)
+{
+	static char json[JSON_MAX];
+	const struct selftest_text *const tap =
+		(const struct selftest_text *)(uintptr_t)suite_info.text;
+	const struct text_piece json_text = { json,
+					      results_json(json, sizeof(json), results, facts) };
+
+	timer->set_period(timer, timer_period);
+	if (tap != NULL) {
+		const struct text_piece tap_text = { tap->bytes, (size_t)tap->length };
+
+		logs_write_file(&loader, "fredcheck.tap", &tap_text, 1);
+	}
+	if (logs_write_file(&loader, "fredcheck.json", &json_text, 1))
+		loader_log(&loader, "results are in \\fredcheck.tap and \\fredcheck.json");
 }
 
 /* The firmware's own way off may not come back: Bochs, which has none, is asked first. */
@@ -175,11 +253,22 @@ static _Noreturn void power_off(void)
 
 void suite_left(uint64_t failed, const struct results *results)
 {
+	struct result_facts facts = {
+		.title = "FRED conformance of the bare machine",
+		.method = "by the processor",
+		.in_short = "bare",
+		.last_line = results->bail_out,
+	};
 	char line[LINE_MAX];
 
 	format_string(line, sizeof(line), "fredcheck: end status=%s reason=%s exits=0",
 		      failed ? "failed" : "ok", failed ? "tests" : "tests-passed");
-	show_on_screen(results, line);
+	describe_processor(&facts);
+	if (results->bail_out[0] == '\0')
+		facts.last_line = line;
+	show_on_screen(results, &facts);
+	if (timer != NULL)
+		write_files(results, &facts);
 	console_print("%s", line);
 	if (loader.info.config.at_end == AT_END_DEBUG_EXIT)
 		port_write(PORT_DEBUG_EXIT, failed ? DEBUG_EXIT_FAILED : DEBUG_EXIT_OK);

@@ -25,6 +25,17 @@ static struct results results; /* on the bare machine; elsewhere the VMM reads t
 
 _Noreturn void guest_main(const struct selftest_info *given);
 
+/* For the loader, which has a file system. */
+static void keep_text(const char *text, size_t length)
+{
+	struct selftest_text *const kept = (struct selftest_text *)(uintptr_t)info.text;
+
+	if (kept == NULL || length > info.text_size - sizeof(*kept) - kept->length)
+		return;
+	memcpy(kept->bytes + kept->length, text, length);
+	kept->length += length;
+}
+
 void tap_write(const char *text, size_t length)
 {
 	if (!info.bare) {
@@ -32,6 +43,7 @@ void tap_write(const char *text, size_t length)
 		return;
 	}
 	results_read(&results, text, length);
+	keep_text(text, length);
 	for (size_t i = 0; i < length; i++) {
 		if (text[i] == '\n')
 			uart_put(&uart, '\r');

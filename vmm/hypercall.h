@@ -91,6 +91,15 @@ struct selftest_info {
 	unsigned long long uart; /* address of a struct uart (lib/uart.h); 0: write to none */
 	/* void end(uint64_t failed, const struct results *results): with CR3 as at the start */
 	unsigned long long end;
+	/* Where a struct selftest_text of so many bytes is, for all that is printed; 0: nowhere. */
+	unsigned long long text;
+	unsigned long long text_size;
+};
+
+/* What the suite has printed, as far as there was room. */
+struct selftest_text {
+	unsigned long long length; /* bytes */
+	char bytes[];
 };
 
 #endif

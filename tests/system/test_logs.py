@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the loader writes to the boot volume: the log that has outlived a reset."""
+import json
 import re
 import subprocess
 import zlib
@@ -119,3 +120,40 @@ class TestNotWritten:
         log, kept = run(machine=emulator.Machine(memory=96))
         assert "manfred: loader: no memory for a log that survives a reset" in log
         assert kept is None
+
+
+class TestFredcheckFiles:
+    """What fredcheck.efi writes when its suite has given the processor back to the firmware."""
+
+    COUNTS = ("passed", "failed", "expected", "skipped")
+
+    @pytest.fixture(scope="class")
+    def run(self, fred_bochs):
+        folder = emulator.BUILD / "system" / "TestFredcheckFiles"
+        image = folder / "disk.img"
+        errata = fred_bochs.errata(emulator.Machine())
+        boot.fredcheck_image(image, {"tests": "fred-e*", "errata": errata})
+        result = boot.boot(fred_bochs, image, timeout=120, grace=0)
+        files = {name: file_of(image, name) for name in ("fredcheck.tap", "fredcheck.json")}
+        image.unlink()
+        return result, files
+
+    def test_tap_is_what_the_serial_line_had(self, run):
+        log = run[0].log
+        said = log[log.index("TAP version 13"): log.index("fredcheck: loader: results are")]
+        assert run[1]["fredcheck.tap"].decode() == said
+
+    def test_json_counts_the_same(self, run):
+        results = json.loads(run[1]["fredcheck.json"])
+        log = run[0].log
+        assert results["complete"] and results["passed"] == run[0].ok
+        assert results["bail_out"] == ""
+        assert sum(results["totals"].values()) == int(re.search(r"^1\.\.(\d+)$", log, re.MULTILINE)[1])
+        for chapter in results["chapters"]:
+            line = re.search(rf"^# {chapter['name']} +(\d+) +(\d+) +(\d+) +(\d+) +(\d+)$", log,
+                             re.MULTILINE)
+            passed, failed, skipped, expected, unexpected = map(int, line.groups())
+            assert [chapter[key] for key in self.COUNTS] == [passed + unexpected, failed, expected,
+                                                             skipped]
+        assert set(results["deviations"]) == set(re.findall(r"^not ok .* # TODO errata (\S+)$", log,
+                                                            re.MULTILINE))
