@@ -272,6 +272,10 @@ run-kvm: build/linux.img | build/.setup-test
 screenshots: $(EMULATED) | build/.setup-test
 	@$(PYTHON) tools/screenshots.py
 
+.PHONY: timeline
+timeline: $(EMULATED)
+	@$(PYTHON) tools/timeline.py
+
 .PHONY: bench
 bench: $(EMULATED)
 	@set -e; for program in $(sort $(wildcard tests/bench/*.py)); do $(PYTHON) $$program; done
@@ -374,5 +378,6 @@ help:
 	@echo 'make bench      measure, in instructions'
 	@echo 'make report     build/report.html: conformance, exits, costs, one delivery step by step'
 	@echo 'make screenshots   the pictures in docs/img/, from boots in the emulator'
+	@echo 'make timeline   one delivery as a picture in docs/img/, from the trace of a boot'
 	@echo 'make check      format and static analysis'
 	@echo 'make clean      remove build/ (the unpacked platform too)'

@@ -290,7 +290,7 @@ def cost_table(ways, lines, head, scenario):
 
 # ---- One delivery, step by step ----
 
-LINE_LEFT, LINE_WIDTH, LANE_HEIGHT = 70, 860, 34
+LINE_LEFT, LINE_WIDTH, LANE_HEIGHT, STEP_HEIGHT = 70, 860, 34, 18
 
 
 def vectoring(info):
@@ -317,7 +317,8 @@ def steps(log):
     return sorted((tsc - line.raised, lane, what) for tsc, lane, what in found)
 
 
-def timeline_picture(name, found):
+def timeline_shapes(name, found):
+    """The picture of these steps, and its height."""
     scale = LINE_WIDTH / max(found[-1][0], 1)
     lanes = {"guest": 20, "VMM": 20 + LANE_HEIGHT + 8}
     shapes = [
@@ -340,9 +341,30 @@ def timeline_picture(name, found):
                               stroke_width=1))
         shapes.append(element("circle", cx=x, cy=y, r=8, fill="#1b1f24"))
         shapes.append(element("text", number, x=x, y=y + 4, text_anchor="middle", fill="#fff"))
-    height = lanes["VMM"] + LANE_HEIGHT + 16 + 18 * 4
+    return shapes, lanes["VMM"] + LANE_HEIGHT + 16 + 18 * 4
+
+
+def timeline_picture(name, found):
+    shapes, height = timeline_shapes(name, found)
     return element("svg", *shapes, viewBox=f"0 0 {LINE_LEFT + LINE_WIDTH + 20} {height}", role="img",
                    aria_label=f"{name}: one delivery over time")
+
+
+def timeline_file(name, found):
+    """The same with its steps in words, as an SVG file that needs no page around it."""
+    shapes, height = timeline_shapes(name, found)
+    for number, (ticks, lane, what) in enumerate(found, 1):
+        height += STEP_HEIGHT
+        for x, text, anchor in ((30, number, "end"), (85, ticks, "end"), (100, lane, "start"),
+                                (150, what, "start")):
+            shapes.append(element("text", text, x=x, y=height - 8, text_anchor=anchor))
+    width = LINE_LEFT + LINE_WIDTH + 20
+    paper = element("rect", width=width, height=height, fill="#fff")
+    picture = element("svg", element("title", f"{TITLES[name]}: INT3 whose frame EPT does not map"),
+                      paper, *shapes, xmlns="http://www.w3.org/2000/svg",
+                      viewBox=f"0 0 {width} {height}", font_family="system-ui, sans-serif",
+                      font_size=12)
+    return f"{picture}\n"
 
 
 def timelines(ways):

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 import guest_log
 import pytest
 import report
+import timeline as timeline_tool
 
 SUITE = """\
 manfred: loader: serial port at 0x3f8 (COM1)
@@ -60,6 +61,12 @@ def boxes(page):
     rows = [node for node in page.iter("span") if node.get("class") == "row test"]
     classes = (cell.get("class").split()[-1] for row in rows for cell in list(row)[1:])
     return collections.Counter(classes)
+
+
+def step_texts(picture):
+    """What the SVG file says, without numbers."""
+    texts = ("".join(node.itertext()) for node in ET.fromstring(picture))
+    return [re.sub(r"0x[0-9a-f]+|[0-9,]+", "N", text) for text in texts if text]
 
 
 class TestPage:
@@ -189,3 +196,15 @@ class TestOfABoot:
         assert times[0] == 0 and times == sorted(times)
         assert times[-1] == found.returned - found.raised
         assert any("EPT violation" in row[3] and row[2] == "VMM" for row in steps)
+
+    def test_picture(self, timeline):
+        """The file for docs/img/ stands alone and has the delivery's steps."""
+        text = timeline_tool.picture("soft", timeline.result.log)
+        assert "FRED by software" in step_texts(text)[0]
+        assert not OUTSIDE.search(text.replace('xmlns="http://www.w3.org/2000/svg"', ""))
+
+    def test_picture_in_the_docs(self, timeline):
+        """`make timeline` would draw it with the same steps; other addresses and times may be."""
+        committed = (timeline_tool.IMAGES / "timeline-soft.svg").read_text("utf-8")
+        fresh = timeline_tool.picture("soft", timeline.result.log)
+        assert step_texts(committed) == step_texts(fresh)
