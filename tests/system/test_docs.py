@@ -30,8 +30,8 @@ TESTED_BY = {
     "fuzz": "test_results.py::TestUnit",
     "fuzz-long": "none: a search without an end; nothing builds on it",
     "system": "test_docs.py",
-    "image": "test_tools.py::TestImages",
-    "usb": "test_docs.py::TestMake::test_usb_wants_a_stick",
+    "image": "test_image.py::TestBoot",
+    "usb": "test_image.py::TestUsb",
     "run-kvm": "none: the emulators have no KVM; it says so itself",
     "bench": "test_soft_fred.py::TestSoftFredCost",
     "report": "test_report.py::TestOfABoot",
@@ -200,12 +200,6 @@ class TestMake:
     def test_all_is_up_to_date(self):
         assert self.make("-n", "all").returncode == 0
         assert (emulator.BUILD / "manfred.efi").is_file()
-
-    def test_usb_wants_a_stick(self):
-        done = subprocess.run([str(ROOT / "tools/mkusb.sh"), "image", "/dev/null"], text=True,
-                              stderr=subprocess.PIPE, timeout=60, check=False)
-        assert done.returncode == 1
-        assert "/dev/null is no block device" in done.stderr
 
 
 def slug(heading):
