@@ -35,6 +35,7 @@ struct entry {
 struct menu {
 	struct entry entries[ENTRIES_MAX];
 	unsigned int count, selected;
+	bool secure_boot;
 	unsigned int lines; /* that are drawn, for the way back to the first */
 };
 
@@ -123,6 +124,7 @@ static void fill(struct menu *menu, const struct loader *loader)
 	const char *const lack = processor_has_fred() ? "" : " (this one has no FRED)";
 
 	menu->count = 0;
+	menu->secure_boot = firmware_secure_boot(loader);
 	add_configured(menu, &loader->info.config);
 	add(menu, START_BARE, "FRED conformance of the bare processor%s", lack);
 	add(menu, START_NATIVE, "FRED conformance as a guest, FRED by the processor%s", lack);
@@ -155,7 +157,8 @@ static void draw(struct menu *menu, unsigned int seconds)
 {
 	console_home(menu->lines);
 	menu->lines = 0;
-	draw_line(menu, false, "Manfred " MANFRED_VERSION);
+	draw_line(menu, false, "Manfred " MANFRED_VERSION "%s",
+		  menu->secure_boot ? ", Secure Boot is on" : "");
 	draw_line(menu, false, "%s", "");
 	for (unsigned int i = 0; i < menu->count; i++)
 		draw_line(menu, i == menu->selected, "%c %u  %s", i == menu->selected ? '>' : ' ',

@@ -25,6 +25,8 @@ BUILD = ROOT / "build"
 PLATFORM = BUILD / "platform" / "root"
 LIBRARIES = PLATFORM / "usr/lib/x86_64-linux-gnu"
 FIRMWARE = PLATFORM / "usr/share/ovmf/OVMF.fd"
+# With Secure Boot: code and variables in two files.
+FIRMWARE_PARTS = PLATFORM / "usr/share/OVMF"
 PROBE = BUILD / "tools/probe.efi"
 VGA_FIRMWARE = PLATFORM / "usr/share/bochs/VGABIOS-lgpl-latest"
 FIRMWARE_BASE = 0xFFC00000
@@ -106,6 +108,9 @@ class Machine:
     graphics: bool = False
     # QEMU: where the serial line is: "isa" (COM1), "pci", or "none".
     serial: str = "isa"
+    # QEMU: whose keys the firmware has that enforces Secure Boot: "ms", or "snakeoil", a key for
+    # tests; "": it does not.
+    secure_boot: str = ""
     read_only: bool = False  # QEMU: the disk
 
 
@@ -173,6 +178,8 @@ class Bochs:
         model = machine.model or self.default_model
         if model not in self.models:
             raise EmulatorError(f"{self.binary} has no processor model {model}")
+        # A terminal is read, too.
+        mode = "term" if pathlib.Path(serial).is_char_device() else "file"
         lines = [
             f"display_library: {GRAPHICS_DISPLAY if machine.graphics else self.display}",
             f"log: {folder}/bochs.log",
@@ -186,7 +193,7 @@ class Bochs:
             f"pci: enabled=1, chipset=i440fx{', slot1=cirrus' if machine.graphics else ''}",
             f"cpu: model={model}, count={machine.cpus}, ips={machine.ips}, reset_on_triple_fault=1",
             f"clock: sync=none, time0={TIME0}",
-            f"com1: enabled=1, mode=file, dev={serial}",
+            f"com1: enabled=1, mode={mode}, dev={serial}",
             "ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14",
             f"ata0-master: type=disk, mode=flat, path={image}",
             "boot: disk",
@@ -273,8 +280,17 @@ class Qemu:
             "none": [],
         }[machine.serial]
         disk = ",if=virtio,readonly=on" if machine.read_only else ""
-        return [self.program, "-machine", "pc,accel=tcg", "-cpu", machine.model or "max",
-                "-smp", str(machine.cpus), "-m", str(machine.memory), "-bios", str(FIRMWARE),
+        firmware = ["-machine", "pc,accel=tcg", "-bios", str(FIRMWARE)]
+        if machine.secure_boot:
+            flash = "if=pflash,format=raw,snapshot=on,file="
+            firmware = [
+                "-machine", "q35,smm=on,accel=tcg",
+                "-global", "driver=cfi.pflash01,property=secure,value=on",
+                "-drive", f"{flash}{FIRMWARE_PARTS}/OVMF_CODE_4M.{machine.secure_boot}.fd",
+                "-drive", f"{flash}{FIRMWARE_PARTS}/OVMF_VARS_4M.{machine.secure_boot}.fd",
+            ]
+        return [self.program, *firmware, "-cpu", machine.model or "max",
+                "-smp", str(machine.cpus), "-m", str(machine.memory),
                 "-drive", f"format=raw,file={image}{disk}", "-serial", "none",
                 "-chardev", f"{backend},id=line", *serial,
                 "-display", "none", "-monitor", "none", "-net", "none",
@@ -313,7 +329,7 @@ def run(emulator, image, machine, timeout, folder, until=END_LINE, grace=GRACE_S
             log, timed_out = _follow(process, reader, started + timeout, waiting, grace, echo)
         finally:
             exit_status = process.poll()
-            _kill(process)
+            kill(process)
             os.close(reader)
             pathlib.Path(f"{image}.lock").unlink(missing_ok=True)
     (folder / "serial.log").write_bytes(log)
@@ -353,7 +369,7 @@ def _follow(process, reader, deadline, waiting, grace, echo):
     return bytes(log), bool(waiting) and not gone
 
 
-def _kill(process):
+def kill(process):
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

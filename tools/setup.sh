@@ -28,6 +28,8 @@ packages() {
 		test  python3-pexpect  presses keys in tests
 		test  python3-zbar     reads the QR codes on them
 		test  qemu-system-x86  a machine without VMX
+		test  sbsigntool       signs a program for Secure Boot
+		test  openssl          opens the key for that
 		test  ovmf             UEFI firmware for it
 		test  python3-pexpect  a serial line as labs read it, in tests
 		test  python3-yaml     reads the labs' files, in tests

@@ -8,12 +8,15 @@ pytest-xdist runs classes in parallel (--dist loadscope). The logs of
 a class are left in build/system/<its name>-<number>/.
 """
 import collections
+import os
 import pathlib
 import re
 import sys
+import tty
 
 import pexpect
 import pytest
+from pexpect import fdpexpect
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -146,6 +149,25 @@ def terminal(qemu):
     yield start
     for one in started:
         one.close(force=True)
+
+
+@pytest.fixture
+def bochs_terminal(bochs, tmp_path):
+    """The same on the machine with VMX."""
+    started = []
+
+    def start(image, machine=emulator.Machine(), timeout=120):
+        ours, its = os.openpty()
+        tty.setraw(its)
+        process = bochs.start(image, machine, tmp_path, os.ttyname(its))
+        started.append((process, ours, its))
+        return fdpexpect.fdspawn(ours, timeout=timeout, encoding="latin-1")
+
+    yield start
+    for process, *ends in started:
+        emulator.kill(process)
+        for end in ends:
+            os.close(end)
 
 
 @pytest.fixture(scope="class")

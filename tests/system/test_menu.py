@@ -90,6 +90,23 @@ class TestBareProcessor:
         terminal.expect("Press a key")
 
 
+class TestSuite:
+    """On a machine with VMX, whose processor need not have FRED."""
+
+    def test_by_software(self, bochs_terminal, tmp_path):
+        image = tmp_path / "disk.img"
+        boot.manfred_image(image, {"menu": 300, "tests": "fred-nmi.*"})
+        terminal = bochs_terminal(image)
+        terminal.expect(drawn(0))
+        terminal.send(DOWN)
+        terminal.expect(drawn(1))
+        terminal.send("4")
+        terminal.expect(r"guest selftest: .* no devices")
+        terminal.expect(r"# tests (\d+), failed 0")
+        assert int(terminal.match[1]) > 0
+        terminal.expect("end status=ok reason=guest-end")
+
+
 class TestFirmware:
     def test_setup(self, machine):
         terminal = machine({"menu": 300})
