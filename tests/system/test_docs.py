@@ -215,6 +215,9 @@ def prose(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 class TestReferences:
+    def test_readme_leads_to_it(self, page):
+        assert page.parent == ROOT or f"(docs/{page.name})" in text_of(ROOT / "README.md")
+
     def test_links(self, page):
         for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
             if "://" in target:
@@ -240,6 +243,49 @@ class TestReferences:
         )
         for name in re.findall(r"`(\w+)\(\)`", prose(page)):
             assert re.search(rf"\b{name}\(", sources) or f"{name}:" in sources, f"{page.name}: {name}()"
+
+
+@functools.cache
+def messages():
+    """What the sources can print, as patterns: their literals, with anything for what is filled in."""
+    sources = "".join(
+        path.read_text() for folder in ("boot", "vmm", "lib", "guest", "tests/linux", "tools")
+        for ending in ("*.[ch]", "*.py", "*.sh", "init") for path in sorted((ROOT / folder).rglob(ending))
+    )
+    sources = re.sub(r'"\s*"', "", sources)
+    found = [re.compile(r"loader: \w+ = .*")]  # of a key
+    for literal in set(re.findall(r'"((?:[^"\\\n]|\\.)*)"', sources)):
+        text = literal.replace("\\n", "").replace('\\"', '"').replace("\\\\", "\\")
+        parts = re.split(r"%[-+#0-9.*]*(?:ll|l|z|h)*[a-zA-Z]|\{[^}]*\}|\$\([^)]*\)", text)
+        own = re.sub(r"^(?:manfred|fredcheck|linux): ", "", "".join(parts))
+        if len(re.findall("[a-z]", own)) >= 4:
+            found.append(re.compile(r"(?:loader: )?" + ".*?".join(map(re.escape, parts))))
+    return found
+
+
+def is_printed(line):
+    """`line` without the time; a program's name may be in the literal, or put before it."""
+    lines = (line, line.partition(": ")[2])
+    return any(pattern.fullmatch(text) for pattern in messages() for text in lines)
+
+
+LOG_LINE = re.compile(r"(?:\[ *\d+\] )?((?:manfred|fredcheck|linux): .*)")
+LOG_LINES = [
+    (page.name, found[1].strip()) for page in PAGES for line in blocks(text_of(page))
+    if (found := LOG_LINE.match(line))
+]
+
+
+class TestLogLines:
+    """Lines of logs that the docs show."""
+
+    @pytest.mark.parametrize("page,line", LOG_LINES)
+    def test_the_sources_have_it(self, page, line):
+        assert is_printed(line), f"{page}: {line}"
+
+    def test_not_anything_is_printed(self):
+        assert not is_printed("manfred: VMM on 0x1ac00000, 16 MiB")
+        assert not is_printed("linux: hello world")
 
 
 EXAMPLES = dict(
@@ -295,6 +341,17 @@ class TestExamples:
         (sources / "tests/system/conftest.py").write_text("")
         out = self.call(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-q", path)
         assert "2 tests collected" in out
+
+
+def test_keys_of_manfred_cfg():
+    """docs/config.md has a row for each key of lib/config.c, for the machine and for a guest."""
+    source = (ROOT / "lib/config.c").read_text()
+    page = text_of(ROOT / "docs/config.md")
+    for table, title in (("global_keys", "## Keys of the machine"), ("guest_keys", "## Keys of a guest")):
+        lines = source.partition(f"{table}[] = {{")[2].partition("};")[0]
+        keys = re.findall(r'FIELD\((?:\w+, )?(\w+)\)|\{ "(\w+)"', lines)
+        rows = page.partition(title)[2].partition("\n## ")[0]
+        assert {a or b for a, b in keys} == set(re.findall(r"^\| `(\w+)` \|", rows, re.MULTILINE))
 
 
 class TestNumbers:
