@@ -181,41 +181,38 @@ bool acpi_read_power(const struct acpi *acpi, struct acpi_power *power)
 	return true;
 }
 
-static bool add_processor(struct acpi_machine *machine, uint32_t apic_id, uint32_t flags)
+static bool is_listed(const struct acpi_machine *machine, uint32_t apic_id)
 {
-	if (!(flags & MADT_USABLE))
-		return true;
-	if (machine->processor_count == ACPI_PROCESSORS_MAX)
-		return false;
-	machine->apic_ids[machine->processor_count++] = apic_id;
-	return true;
+	for (uint32_t i = 0; i < machine->processor_count; i++)
+		if (machine->apic_ids[i] == apic_id)
+			return true;
+	return false;
 }
 
-static bool add_ioapic(struct acpi_machine *machine, const uint8_t *entry)
+/*
+ * What can be enabled later is not there yet, or the firmware does not want it to run. Some
+ * firmware lists a processor twice, in both forms; a second start would be a reset of the first.
+ */
+static void add_processor(struct acpi_machine *machine, uint32_t apic_id, uint32_t flags)
 {
-	if (machine->ioapic_count == ACPI_IOAPICS_MAX)
-		return false;
-	machine->ioapics[machine->ioapic_count++] =
-		(struct acpi_ioapic){ entry[IOAPIC_ID], read_32(entry + IOAPIC_ADDRESS),
-				      read_32(entry + IOAPIC_FIRST) };
-	return true;
+	if ((flags & MADT_ENABLED) && machine->processor_count < ACPI_PROCESSORS_MAX &&
+	    !is_listed(machine, apic_id))
+		machine->apic_ids[machine->processor_count++] = apic_id;
 }
 
 /* An entry of the MADT starts with its type and its size. */
-static bool add_entry(struct acpi_machine *machine, const uint8_t *entry)
+static void add_entry(struct acpi_machine *machine, const uint8_t *entry)
 {
 	const uint8_t type = entry[0];
 	const uint8_t size = entry[1];
 
-	if (type == MADT_PROCESSOR && size >= MADT_PROCESSOR_SIZE)
-		return add_processor(machine, entry[PROCESSOR_APIC],
-				     read_32(entry + PROCESSOR_FLAGS));
-	if (type == MADT_X2APIC && size >= MADT_X2APIC_SIZE)
-		return add_processor(machine, read_32(entry + X2APIC_ID),
-				     read_32(entry + X2APIC_FLAGS));
-	if (type == MADT_IOAPIC && size >= MADT_IOAPIC_SIZE)
-		return add_ioapic(machine, entry);
-	return true;
+	/* The highest number of each form stands for all processors. */
+	if (type == MADT_PROCESSOR && size >= MADT_PROCESSOR_SIZE &&
+	    entry[PROCESSOR_APIC] != UINT8_MAX)
+		add_processor(machine, entry[PROCESSOR_APIC], read_32(entry + PROCESSOR_FLAGS));
+	if (type == MADT_X2APIC && size >= MADT_X2APIC_SIZE &&
+	    read_32(entry + X2APIC_ID) != UINT32_MAX)
+		add_processor(machine, read_32(entry + X2APIC_ID), read_32(entry + X2APIC_FLAGS));
 }
 
 bool acpi_read_machine(const struct acpi *acpi, struct acpi_machine *machine)
@@ -229,8 +226,7 @@ bool acpi_read_machine(const struct acpi *acpi, struct acpi_machine *machine)
 	for (uint32_t at = MADT_ENTRIES; at + 2 <= length; at += madt[at + 1]) {
 		if (madt[at + 1] < 2 || at + madt[at + 1] > length)
 			return false;
-		if (!add_entry(machine, madt + at))
-			return false;
+		add_entry(machine, madt + at);
 	}
 	return true;
 }

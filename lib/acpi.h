@@ -60,12 +60,10 @@ struct acpi_ioapic {
 
 struct acpi_machine {
 	uint32_t processor_count;
-	uint32_t ioapic_count;
-	uint32_t apic_ids[ACPI_PROCESSORS_MAX]; /* of processors that can be used */
-	struct acpi_ioapic ioapics[ACPI_IOAPICS_MAX];
+	uint32_t apic_ids[ACPI_PROCESSORS_MAX]; /* of those that are enabled, each once */
 };
 
-/* Read the MADT. Returns false when there is no sound one, or it has more than fits. */
+/* Read the MADT, as many processors as fit. Returns false when there is no sound one. */
 bool acpi_read_machine(const struct acpi *acpi, struct acpi_machine *machine);
 
 #endif

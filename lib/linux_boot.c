@@ -15,6 +15,7 @@
 #define VIDEO_TYPE_EFI	  0x70
 #define LFB_BASE_IS_64BIT (1U << 1) /* in capabilities */
 #define BYTE_BITS	  8
+#define SETUP_E820_EXT	  1
 
 static uint64_t page_round(uint64_t size)
 {
@@ -46,15 +47,19 @@ static bool place_kernel(struct linux_plan *plan, const struct bzimage *image)
 	return take(plan, plan->kernel, size);
 }
 
-static bool place_low(struct linux_plan *plan, size_t cmdline_length)
+static bool place_low(struct linux_plan *plan, const struct memmap *map, size_t cmdline_length)
 {
+	const bool extended = map->count > LINUX_E820_MAX;
 	const uint64_t fixed = (1 + LINUX_TABLE_PAGES) * PAGE_SIZE;
-	const uint64_t size = fixed + page_round(cmdline_length + 1);
+	const uint64_t with_cmdline = fixed + page_round(cmdline_length + 1);
+	const uint64_t size =
+		with_cmdline + (extended ? page_round(sizeof(struct linux_e820_ext)) : 0);
 
 	if (!memmap_find_lowest(&plan->free, size, PAGE_SIZE, LOW_START, LOW_END, &plan->params))
 		return false;
 	plan->tables = plan->params + PAGE_SIZE;
 	plan->cmdline = plan->params + fixed;
+	plan->e820_ext = extended ? plan->params + with_cmdline : 0;
 	return take(plan, plan->params, size);
 }
 
@@ -95,7 +100,7 @@ const char *linux_plan_make(struct linux_plan *plan, const struct memmap *map,
 			    "does not fit into %llu MiB of guest memory",
 			    (unsigned long long)in_mebibytes(image->memory_size),
 			    (unsigned long long)image->pref_address, (unsigned long long)ram);
-	if (!place_low(plan, cmdline_length))
+	if (!place_low(plan, map, cmdline_length))
 		return FAIL(plan, "no RAM below 1 GiB for the kernel's boot parameters");
 	if (!place_initrd(plan, map, image, initrd))
 		return FAIL(plan, "initrd of %llu MiB does not fit into %llu MiB of guest memory",
@@ -141,13 +146,31 @@ static void fill_screen(struct linux_boot_params *params, const struct framebuff
 	set_colour(&params->reserved_size, &params->reserved_position, ~(red | green | blue));
 }
 
-bool linux_boot_params_fill(struct linux_boot_params *params, const struct linux_plan *plan,
+static void fill_entries(struct linux_e820_entry *entries, const struct memory_range *ranges,
+			 uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		entries[i] =
+			(struct linux_e820_entry){ ranges[i].base, ranges[i].size, ranges[i].type };
+}
+
+void linux_e820_ext_fill(struct linux_e820_ext *ext, const struct memmap *map)
+{
+	const uint32_t count = map->count - LINUX_E820_MAX;
+
+	memset(ext, 0, sizeof(*ext));
+	ext->type = SETUP_E820_EXT;
+	ext->length = count * (uint32_t)sizeof(ext->entries[0]);
+	fill_entries(ext->entries, &map->ranges[LINUX_E820_MAX], count);
+}
+
+void linux_boot_params_fill(struct linux_boot_params *params, const struct linux_plan *plan,
 			    const void *kernel_file, const struct bzimage *image,
 			    const struct memmap *map, uint64_t rsdp,
 			    const struct framebuffer *framebuffer)
 {
-	if (map->count > LINUX_E820_MAX)
-		return false;
+	const uint32_t count = map->count < LINUX_E820_MAX ? map->count : LINUX_E820_MAX;
+
 	memset(params, 0, sizeof(*params));
 	memcpy(params->setup_header, (const uint8_t *)kernel_file + BZIMAGE_HEADER,
 	       image->header_end - BZIMAGE_HEADER);
@@ -161,10 +184,8 @@ bool linux_boot_params_fill(struct linux_boot_params *params, const struct linux
 	params->acpi_rsdp_addr = rsdp;
 	fill_screen(params, framebuffer);
 
-	params->e820_entries = (uint8_t)map->count;
-	for (uint32_t i = 0; i < map->count; i++)
-		params->e820_table[i] =
-			(struct linux_e820_entry){ map->ranges[i].base, map->ranges[i].size,
-						   map->ranges[i].type };
-	return true;
+	if (count < map->count)
+		params->setup_data = plan->e820_ext;
+	params->e820_entries = (uint8_t)count;
+	fill_entries(params->e820_table, map->ranges, count);
 }

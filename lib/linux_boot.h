@@ -16,14 +16,23 @@
 #include "lib/layout.h"
 #include "lib/memmap.h"
 
-#define LINUX_E820_MAX	  128
-#define LINUX_ERROR_MAX	  160
-#define LINUX_TABLE_PAGES 6 /* PML4, PDPT and four page directories: 4 GiB in 2 MiB pages */
+#define LINUX_E820_MAX	   128
+#define LINUX_E820_EXT_MAX (MEMMAP_MAX - LINUX_E820_MAX)
+#define LINUX_ERROR_MAX	   160
+#define LINUX_TABLE_PAGES  6 /* PML4, PDPT and four page directories: 4 GiB in 2 MiB pages */
 
 struct linux_e820_entry {
 	uint64_t base;
 	uint64_t size;
 	uint32_t type;
+} __attribute__((packed));
+
+/* A struct setup_data of type SETUP_E820_EXT: the ranges that the zero page has no room for. */
+struct linux_e820_ext {
+	uint64_t next;
+	uint32_t type;
+	uint32_t length; /* bytes of the entries */
+	struct linux_e820_entry entries[LINUX_E820_EXT_MAX];
 } __attribute__((packed));
 
 /* The parts of struct boot_params that Manfred fills; the rest is 0. */
@@ -65,6 +74,8 @@ struct linux_boot_params {
 			uint32_t ramdisk_size;
 			uint8_t header_220[8];
 			uint32_t cmd_line_ptr;
+			uint8_t header_22c[0x24];
+			uint64_t setup_data;
 		} __attribute__((packed));
 	};
 	uint8_t unused_290[0x40];
@@ -82,6 +93,7 @@ static_assert(offsetof(struct linux_boot_params, setup_header) == BZIMAGE_HEADER
 static_assert(offsetof(struct linux_boot_params, type_of_loader) == 0x210, "zero page");
 static_assert(offsetof(struct linux_boot_params, ramdisk_image) == 0x218, "zero page");
 static_assert(offsetof(struct linux_boot_params, cmd_line_ptr) == 0x228, "zero page");
+static_assert(offsetof(struct linux_boot_params, setup_data) == 0x250, "zero page");
 static_assert(offsetof(struct linux_boot_params, e820_table) == 0x2d0, "zero page");
 
 /* Guest-physical addresses, page aligned. */
@@ -90,7 +102,8 @@ struct linux_plan {
 	uint64_t params; /* the zero page */
 	uint64_t tables; /* LINUX_TABLE_PAGES pages */
 	uint64_t cmdline;
-	uint64_t initrd; /* copy it to here, unless it is there already */
+	uint64_t e820_ext; /* 0: the zero page has room for all of the memory map */
+	uint64_t initrd;   /* copy it to here, unless it is there already */
 	uint64_t initrd_size;
 	struct memmap free; /* work space: RAM that nothing of the guest lies in */
 	char error[LINUX_ERROR_MAX];
@@ -108,11 +121,14 @@ const char *linux_plan_make(struct linux_plan *plan, const struct memmap *map,
 
 /*
  * Build the zero page. kernel_file is the file that `image` was made from; rsdp 0
- * means none. Returns false when the memory map has too many ranges.
+ * means none. `map` is the one that the plan was made with.
  */
-bool linux_boot_params_fill(struct linux_boot_params *params, const struct linux_plan *plan,
+void linux_boot_params_fill(struct linux_boot_params *params, const struct linux_plan *plan,
 			    const void *kernel_file, const struct bzimage *image,
 			    const struct memmap *map, uint64_t rsdp,
 			    const struct framebuffer *framebuffer);
+
+/* The rest of the memory map, for plan->e820_ext. */
+void linux_e820_ext_fill(struct linux_e820_ext *ext, const struct memmap *map);
 
 #endif

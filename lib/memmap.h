@@ -11,7 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MEMMAP_MAX 256
+/* Maps of large machines have a few hundred pieces on the way: firmware need not sort them. */
+#define MEMMAP_MAX 512
 
 /* Numbers of the ACPI address range types (ACPI spec 15.1), as e820 has them. */
 enum memory_type {

@@ -64,10 +64,11 @@ void guest_linux_load(struct vm *vm)
 	if (error)
 		panic("no-memory", "guest %s: %s", vm->name, error);
 	put_files(vm, &image);
-	if (!linux_boot_params_fill(guest_memory(vm, plan.params, PAGE_SIZE), &plan, file, &image,
-				    &vm->memmap, rsdp, &boot->framebuffer))
-		panic("memory-map", "the memory map has more than %u ranges: too many for e820",
-		      LINUX_E820_MAX);
+	linux_boot_params_fill(guest_memory(vm, plan.params, PAGE_SIZE), &plan, file, &image,
+			       &vm->memmap, rsdp, &boot->framebuffer);
+	if (plan.e820_ext != 0)
+		linux_e820_ext_fill(guest_memory(vm, plan.e820_ext, sizeof(struct linux_e820_ext)),
+				    &vm->memmap);
 	vm_prepare(vm);
 	vm->start.mode64 = (struct mode64){ .cr3 = plan.tables,
 					    .rip = plan.kernel + BZIMAGE_ENTRY_64,

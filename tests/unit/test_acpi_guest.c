@@ -104,7 +104,7 @@ TEST(a_guest_with_fewer_processors_sees_no_others)
 {
 	assert_int_equal(BUILD(&firmware, 0, 256), ACPI_GUEST_OWN);
 	EXPECT_ENTRIES(LOCAL(0, 0, 1), LOCAL(2, 6, 0),			/* */
-		       9, 16, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, /* */
+		       9, 16, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, /* */
 		       1, 12, 7, 0, 0, 0, 0xc0, 0xfe, 24, 0, 0, 0,	/* */
 		       2, 10, 0, 0, 2, 0, 0, 0, 0, 0);
 }
@@ -304,7 +304,6 @@ TEST(the_largest_machine_fits)
 	assert_true(acpi_read_machine(&guest_acpi, &machine));
 	assert_int_equal(machine.processor_count, ACPI_PROCESSORS_MAX);
 	assert_memory_equal(machine.apic_ids, ids, sizeof(ids));
-	assert_int_equal(machine.ioapic_count, ACPI_IOAPICS_MAX);
 }
 
 int main(void)

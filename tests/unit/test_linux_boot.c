@@ -302,8 +302,7 @@ TEST(fills_the_zero_page)
 	assert_null(plan_error());
 	plan.initrd = 0x123456000ULL;
 	plan.initrd_size = 0x200000001ULL;
-	assert_true(
-		linux_boot_params_fill(&params, &plan, file, &image, &map, 0x7ff00014, &screen));
+	linux_boot_params_fill(&params, &plan, file, &image, &map, 0x7ff00014, &screen);
 	assert_int_equal(page[0x210], 0xff);
 	assert_int_equal(page[0x211], 0x01);
 	assert_memory_equal(page + 0x202, "HdrS", 4);
@@ -342,25 +341,47 @@ TEST(zero_page_without_screen_or_rsdp)
 	static const struct framebuffer none = { .format = FRAMEBUFFER_NONE, .width = 99 };
 
 	assert_null(plan_error());
-	assert_true(linux_boot_params_fill(&params, &plan, file, &image, &map, 0, &none));
+	linux_boot_params_fill(&params, &plan, file, &image, &map, 0, &none);
 	assert_int_equal(at_32(&params, 0x0c), 0);
 	assert_int_equal(at_32(&params, 0x70), 0);
 }
 
+/* What it has no room for is in a piece of its own, of which the kernel knows by a pointer. */
 TEST(zero_page_has_room_for_128_ranges)
 {
 	static struct linux_boot_params params;
+	static struct linux_e820_ext ext;
 	static const struct framebuffer none;
 
+	for (uint64_t i = map.count; i < 128; i++)
+		assert_true(memmap_set(&map, (1ULL << 40) + i * 0x2000, 0x1000, MEMORY_RAM));
 	assert_null(plan_error());
-	memset(&map, 0, sizeof(map));
-	for (uint64_t i = 0; i < 128; i++)
-		memmap_set(&map, i * 0x2000, 0x1000, MEMORY_RAM);
-	assert_true(linux_boot_params_fill(&params, &plan, file, &image, &map, 0, &none));
+	assert_int_equal(plan.e820_ext, 0);
+	linux_boot_params_fill(&params, &plan, file, &image, &map, 0, &none);
 	assert_int_equal(params.e820_entries, 128);
-	assert_int_equal(params.e820_table[127].base, 127 * 0x2000);
-	memmap_set(&map, 0x10000000, 0x1000, MEMORY_RAM);
-	assert_false(linux_boot_params_fill(&params, &plan, file, &image, &map, 0, &none));
+	assert_int_equal(params.e820_table[127].base, (1ULL << 40) + 127 * 0x2000);
+	assert_int_equal(params.setup_data, 0);
+
+	while (map.count < MEMMAP_MAX)
+		assert_true(memmap_set(&map, (1ULL << 41) + map.count * 0x2000ULL, 0x1000,
+				       map.count % 2 ? MEMORY_RAM : MEMORY_RESERVED));
+	map.count -= 12; /* what the plan takes needs places, too */
+	assert_null(plan_error());
+	assert_int_equal(plan.e820_ext, plan.cmdline + PAGE_SIZE);
+	assert_false(memmap_is_ram(&plan.free, plan.e820_ext, 1));
+	assert_false(memmap_is_ram(&plan.free, plan.e820_ext + sizeof(ext) - 1, 1));
+	linux_boot_params_fill(&params, &plan, file, &image, &map, 0, &none);
+	linux_e820_ext_fill(&ext, &map);
+	assert_int_equal(params.e820_entries, 128);
+	assert_int_equal(at_32(&params, 0x250), plan.e820_ext);
+	assert_int_equal(ext.next, 0);
+	assert_int_equal(ext.type, 1);
+	assert_int_equal(ext.length, (map.count - 128) * 20);
+	for (uint32_t i = 128; i < map.count; i++) {
+		assert_int_equal(ext.entries[i - 128].base, map.ranges[i].base);
+		assert_int_equal(ext.entries[i - 128].size, map.ranges[i].size);
+		assert_int_equal(ext.entries[i - 128].type, map.ranges[i].type);
+	}
 }
 
 int main(void)
