@@ -24,6 +24,7 @@ struct screen {
 };
 
 static struct serial *serial;
+static bool serial_refused; /* serial = none: by the firmware neither */
 static struct screen screens[SCREENS_MAX];
 static unsigned int screen_count;
 static uint32_t selected = CONSOLE_SERIAL | CONSOLE_SCREEN;
@@ -44,7 +45,7 @@ static bool path_has_uart(const EFI_DEVICE_PATH *path)
 static bool is_used(const struct screen *screen)
 {
 	return (selected & CONSOLE_SCREEN) &&
-	       (!screen->over_uart || serial->uart->kind == UART_NONE);
+	       (!screen->over_uart || (serial->uart->kind == UART_NONE && !serial_refused));
 }
 
 static bool firmware_has_uart(void)
@@ -106,6 +107,7 @@ void console_configure(struct loader *loader)
 	const struct config *const config = &loader->info.config;
 
 	selected = config->console;
+	serial_refused = config->serial.kind == SERIAL_NONE;
 	if (config->serial.kind != SERIAL_AUTO) {
 		serial_find(loader, &config->serial, serial);
 		if (serial->uart->kind == UART_NONE && config->serial.kind != SERIAL_NONE)

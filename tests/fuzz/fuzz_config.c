@@ -10,7 +10,7 @@ static const char *const texts[] = {
 	"\xef\xbb\xbf# Manfred\r\nguest = linux\r\nkernel = \\vmlinuz # kernel\r\n"
 	"initrd = \\initrd\r\ncmdline = console=ttyS0 quiet\r\nmemory = 512M\r\ncpus = 4\r\n",
 	"guest=multiboot\nkernel=k\nmodule=a\nmodule=b\nfred=soft\nlog=trace\nconsole=both\n"
-	"at_end=halt\ntests=*\ndebug=vmm-fault\n",
+	"at_end=halt\ntests=*\ndebug=vmm-fault\nserial=pci:00:16.3\nbaud=9600\nmenu=5\n",
 	"guest=linux kernel=k cmdline=\"a b c\" memory=18446744073709551615 cpus=0",
 	"log=debug\nfred=soft\nmodule=d\n[guest main]\nguest=linux\nkernel=k\ndevices=passthrough\n"
 	"[guest b-2] # two\ncpus=2\ncpu=1\nconsole=none\npriority=high\nmemory=8M\n",
@@ -57,6 +57,8 @@ static void check_config(const struct config *config)
 	REQUIRE(config->guest_count >= 1 && config->guest_count <= CONFIG_GUESTS_MAX);
 	REQUIRE(config->cpus <= CONFIG_CPUS_MAX);
 	REQUIRE(config->log <= LOG_TRACE && config->at_end <= AT_END_HALT);
+	REQUIRE(config->baud <= CONFIG_BAUD_MAX && config->menu <= CONFIG_MENU_MAX);
+	REQUIRE(config->serial.kind <= SERIAL_AT_MMIO);
 	REQUIRE(config->console >= 1 && config->console <= 3);
 	for (uint32_t i = 0; i < config->guest_count; i++)
 		check_guest(&config->guests[i]);

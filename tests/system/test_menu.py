@@ -72,6 +72,18 @@ class TestCountdown:
         terminal.expect(r"BdsDxe|Shell")
 
 
+class TestBrokenFile:
+    def test_can_be_read(self, terminal, tmp_path):
+        boot.manfred_image(tmp_path / "disk.img", "guest = linus\n")
+        started = terminal(tmp_path / "disk.img")
+        started.expect(r"manfred\.cfg:1: guest = linus")
+        started.expect(END)
+        assert started.match.groups() == ("failed", "config")
+        started.expect("Press a key")
+        started.send(" ")
+        started.expect(r"BdsDxe|Shell")
+
+
 class TestBareProcessor:
     def test_comes_back_when_it_cannot_run(self, machine):
         files = {"fredcheck.efi": boot.FREDCHECK}
@@ -105,6 +117,22 @@ class TestSuite:
         terminal.expect(r"# tests (\d+), failed 0")
         assert int(terminal.match[1]) > 0
         terminal.expect("end status=ok reason=guest-end")
+
+
+class TestBareSuite:
+    def test_runs(self, fred_bochs, bochs_terminal, tmp_path):
+        image = tmp_path / "disk.img"
+        files = {
+            "fredcheck.efi": boot.FREDCHECK,
+            "fredcheck.cfg": b"tests = fred-nmi.*\nat_end = halt\n",
+        }
+        boot.manfred_image(image, {"menu": 300}, files)
+        terminal = bochs_terminal(image)
+        terminal.expect(drawn(0))
+        terminal.send("2")
+        terminal.expect(r"# tests (\d+), failed 0")
+        assert int(terminal.match[1]) > 0
+        terminal.expect("fredcheck: end status=ok reason=tests-passed")
 
 
 class TestFirmware:

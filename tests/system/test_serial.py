@@ -38,6 +38,13 @@ class TestNone:
         assert log.result.log == ""
 
 
+class TestRefused:
+    def test_not_a_word_by_the_firmware_either(self, loader):
+        log = loader({"guest": "selftest", "at_end": "debug-exit", "serial": "none"})
+        assert not log.result.timed_out
+        log.lacks("manfred")
+
+
 class TestNamedWrongly:
     def test_says_so_by_the_firmware(self, loader):
         """Whose own console is on the port that was not named."""
