@@ -17,11 +17,13 @@ import emulator
 
 IMAGES = emulator.ROOT / "docs/img"
 SCREEN = re.compile(r"screen (\d+)x(\d+), framebuffer at")
+# Before the loader tells: OVMF's, with Bochs' graphics card.
+FIRMWARE_SCREEN = (800, 600)
 # Bochs draws its own bar above the machine's screen.
 HEADER_HEIGHT = 32
 # A picture is taken every emulated second, the last one when all has been drawn.
 GRACE_SECONDS = 4
-BOOT_SECONDS = 900
+BOOT_SECONDS = 600
 
 
 class ScreenshotError(Exception):
@@ -33,9 +35,9 @@ def last_screen(folder, result):
     and Bochs' own pictures are removed."""
     size = SCREEN.search(result.log)
     pictures = sorted(pathlib.Path(folder).glob("SDL_window1-*.bmp"))
-    if not size or not pictures:
+    if not pictures:
         raise ScreenshotError(f"nothing was on the screen: see {folder}/serial.log")
-    width, height = int(size[1]), int(size[2])
+    width, height = (int(size[1]), int(size[2])) if size else FIRMWARE_SCREEN
     with Image.open(pictures[-1]) as window:
         area = (0, HEADER_HEIGHT, width, HEADER_HEIGHT + height)
         picture = window.convert("RGB").crop(area)
@@ -55,7 +57,16 @@ def boot_result(bochs, machine, image):
     boot.manfred_image(image, config)
 
 
-PICTURES = {"result": boot_result}
+def boot_menu(_bochs, _machine, image):
+    """The loader's menu, waiting for a key."""
+    boot.linux_image(image, menu=BOOT_SECONDS)
+
+
+# Who makes the image, and the line behind which the picture is there.
+PICTURES = {
+    "result": (boot_result, emulator.END_LINE),
+    "menu": (boot_menu, re.compile(r"or a digit")),
+}
 
 
 def take(bochs, name):
@@ -64,13 +75,14 @@ def take(bochs, name):
     image = folder / "disk.img"
     machine = emulator.Machine(graphics=True)
     folder.mkdir(parents=True, exist_ok=True)
-    PICTURES[name](bochs, machine, image)
-    result = boot.boot(bochs, image, machine, BOOT_SECONDS, grace=GRACE_SECONDS)
+    make_image, until = PICTURES[name]
+    make_image(bochs, machine, image)
+    result = boot.boot(bochs, image, machine, BOOT_SECONDS, until=until, grace=GRACE_SECONDS)
     image.unlink()
     last_screen(folder, result)
     IMAGES.mkdir(exist_ok=True)
     (folder / "screen.png").replace(IMAGES / f"{name}.png")
-    print(f"screenshots: docs/img/{name}.png ({result.end[0] if result.end else 'no end line'})")
+    print(f"screenshots: docs/img/{name}.png")
 
 
 def main(names):

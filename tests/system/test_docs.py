@@ -11,7 +11,9 @@ import sys
 
 import emulator
 import pytest
+import report
 import run
+import screenshots
 
 ROOT = emulator.ROOT
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
@@ -243,6 +245,16 @@ class TestReferences:
         )
         for name in re.findall(r"`(\w+)\(\)`", prose(page)):
             assert re.search(rf"\b{name}\(", sources) or f"{name}:" in sources, f"{page.name}: {name}()"
+
+
+def test_pictures():
+    """Each has a script that makes it, and a page that shows it."""
+    made = {f"{name}.png" for name in screenshots.PICTURES} | {
+        f"timeline-{way}.svg" for way in report.WAYS if way != "bare"
+    }
+    assert made == {path.name for path in (ROOT / "docs/img").iterdir()}
+    shown = "".join(map(text_of, PAGES))
+    assert all(f"img/{name})" in shown for name in made)
 
 
 @functools.cache
