@@ -87,6 +87,21 @@ void guest_fail(const char *why)
 	end(1);
 }
 
+/* The number behind this key, after the scenario's name on the command line. */
+static uint64_t option(const char *key, uint64_t if_missing)
+{
+	const char *at = info.cmdline;
+	uint64_t value = 0;
+
+	while ((at = strchr(at, ' ')) && strncmp(++at, key, strlen(key)) != 0)
+		;
+	if (!at)
+		return if_missing;
+	for (at += strlen(key); *at >= '0' && *at <= '9'; at++)
+		value = value * 10 + (uint64_t)(*at - '0');
+	return value;
+}
+
 static void triple_fault(void)
 {
 	gate_set_present(VECTOR_UD, false);
@@ -151,10 +166,17 @@ static void timeline(void)
 	end(0);
 }
 
+static void switch_guests(void)
+{
+	end(switch_run(option("switches=", 1000), option("seed=", 0), option("spin=", 0) != 0) ? 0
+											       : 1);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 } scenarios[] = {
+	{ "switch", switch_guests },
 	{ "triple-fault", triple_fault },
 	{ "fred-triple-fault", fred_triple_fault },
 	{ "touch-nowhere", touch_nowhere },
@@ -170,7 +192,10 @@ static const struct {
 static _Noreturn void run_scenario(const char *name)
 {
 	for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
-		if (strcmp(name, scenarios[i].name) != 0)
+		const size_t length = strlen(scenarios[i].name);
+
+		if (strncmp(name, scenarios[i].name, length) != 0 ||
+		    (name[length] != '\0' && name[length] != ' '))
 			continue;
 		print("# guest: scenario %s", name);
 		scenarios[i].run();

@@ -125,6 +125,12 @@ _Noreturn void guest_unexpected(const struct frame *frame);
 /* test_fred_nested.c: neither the #PF nor the #DF after it has a stack. */
 void fred_triple_fault(void);
 
+/*
+ * switch.c: check every register over so many switches of the processor between guests; true when
+ * none has changed. spin: never give way, so that turns end by their time.
+ */
+bool switch_run(uint64_t count, uint64_t seed, bool spin);
+
 /* bench.c: exits, FRED's events (on the bare machine, too), and one delivery step by step. */
 void bench_run(void);
 void bench_run_events(void);
