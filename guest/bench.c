@@ -11,6 +11,8 @@
 
 #define SAMPLES	  10000
 #define HISTOGRAM 8192
+/* So often the other guest gives way: more often than there are samples. */
+#define GIVEN_BACK (5 * SAMPLES)
 
 /* What the measured instruction gets in RAX, RCX and RDX. */
 struct operands {
@@ -252,6 +254,54 @@ void bench_run_ipi(void)
 		guest_fail("a second processor is needed: cpus = 2 in a section of manfred.cfg");
 	report("ipi-running", sample_ipi, sample_nothing, running);
 	report("ipi-halted", sample_ipi, sample_nothing, halted);
+}
+
+static uint64_t sample_give_way(const struct operands *operands)
+{
+	const uint64_t start = read_tsc();
+
+	(void)operands;
+	hypercall(HYPERCALL_YIELD, 0, 0, 0, 0);
+	return (read_tsc() - start) / 2;
+}
+
+/* The other guest, which keeps the registers of a reset. */
+static void give_way_back(void)
+{
+	for (unsigned int i = 0; i < GIVEN_BACK; i++)
+		hypercall(HYPERCALL_YIELD, 0, 0, 0, 0);
+}
+
+static void change_registers(void)
+{
+	static const uint32_t msrs[] = { MSR_IA32_KERNEL_GS_BASE, MSR_IA32_STAR, MSR_IA32_LSTAR,
+					 MSR_IA32_CSTAR, MSR_IA32_FMASK };
+
+	for (size_t i = 0; i < sizeof(msrs) / sizeof(msrs[0]); i++)
+		write_msr(msrs[i], 0x1000 + i);
+	write_dr0(0x1000);
+	write_dr1(0x2000);
+	write_dr2(0x3000);
+	write_dr3(0x4000);
+}
+
+void bench_run_switch(uint64_t seed)
+{
+	const struct operands none = { 0 };
+
+	if (seed != 0) {
+		give_way_back();
+		return;
+	}
+	report("switch-same", sample_give_way, sample_nothing, none);
+	if (has_fred() && hypercall(HYPERCALL_SWITCH, 0, 0, 0, 0) >= 0) {
+		write_msr(MSR_IA32_FRED_RSP0, fred_stack_top(0));
+		report("switch-stacks", sample_give_way, sample_nothing, none);
+	}
+	change_registers();
+	report("switch-msrs", sample_give_way, sample_nothing, none);
+	switch_fill_extended();
+	report("switch-extended", sample_give_way, sample_nothing, none);
 }
 
 void bench_run(void)

@@ -166,6 +166,18 @@ static void timeline(void)
 	end(0);
 }
 
+static void bench_switch(void)
+{
+	bench_run_switch(option("seed=", 0));
+	end(0);
+}
+
+static void idle(void)
+{
+	for (;;)
+		asm volatile("sti\n\thlt");
+}
+
 static void switch_guests(void)
 {
 	end(switch_run(option("switches=", 1000), option("seed=", 0), option("spin=", 0) != 0) ? 0
@@ -177,6 +189,8 @@ static const struct {
 	void (*run)(void);
 } scenarios[] = {
 	{ "switch", switch_guests },
+	{ "bench-switch", bench_switch },
+	{ "idle", idle },
 	{ "triple-fault", triple_fault },
 	{ "fred-triple-fault", fred_triple_fault },
 	{ "touch-nowhere", touch_nowhere },

@@ -130,11 +130,15 @@ void fred_triple_fault(void);
  * none has changed. spin: never give way, so that turns end by their time.
  */
 bool switch_run(uint64_t count, uint64_t seed, bool spin);
+/* Fill x87, vector registers and PKRU with something. */
+void switch_fill_extended(void);
 
 /* bench.c: exits, FRED's events (on the bare machine, too), and one delivery step by step. */
 void bench_run(void);
 void bench_run_events(void);
 void bench_run_timeline(void);
+/* What a switch to another guest costs; that has another seed than 0. */
+void bench_run_switch(uint64_t seed);
 /* From one processor to another; wants two. */
 void bench_run_ipi(void);
 

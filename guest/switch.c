@@ -258,6 +258,14 @@ static void give_way(uint64_t spins)
 		expect("general register", i, found[i], wanted.gprs[i]);
 }
 
+void switch_fill_extended(void)
+{
+	random_state = 1;
+	find_components();
+	if (components != 0)
+		change_extended();
+}
+
 static uint64_t switches(void)
 {
 	return (uint64_t)hypercall(HYPERCALL_SWITCHES, 0, 0, 0, 0);

@@ -41,13 +41,30 @@ _Static_assert(sizeof(msrs) / sizeof(msrs[0]) == SWITCHED_MSRS, "struct switched
 
 static uint32_t msrs_present;
 
+/* Some emulators read any MSR: CPUID is asked first. */
+static bool is_offered(uint32_t msr)
+{
+	switch (msr) {
+	case MSR_IA32_U_CET:
+	case MSR_IA32_PL1_SSP:
+	case MSR_IA32_PL1_SSP + 1:
+	case MSR_IA32_PL3_SSP:
+		return machine.has_cet;
+	case MSR_IA32_XFD:
+	case MSR_IA32_XFD_ERR:
+		return machine.has_xfd;
+	default:
+		return true;
+	}
+}
+
 void switch_probe(void)
 {
 	uint64_t value;
 
 	msrs_present = 0;
 	for (size_t i = 0; i < SWITCHED_MSRS; i++)
-		if (rdmsr_safe(msrs[i], &value))
+		if (is_offered(msrs[i]) && rdmsr_safe(msrs[i], &value))
 			msrs_present |= 1U << i;
 }
 

@@ -209,6 +209,7 @@ static int set_up(void **state __attribute__((unused)))
 	machine.xcr0_supported = MODEL_XCR0;
 	machine.cr4_fixed0 = CR4_VMXE;
 	machine.has_xfd = true;
+	machine.has_cet = true;
 	machine.has_monitor_trap = true;
 	machine.has_preemption_timer = true;
 	switch_probe();
