@@ -172,6 +172,16 @@ static void bench_switch(void)
 	end(0);
 }
 
+/* The handler returns to the instruction that has raised the exception. */
+extern const char iret_alone[];
+asm(".pushsection .text\niret_alone:\tiretq\n.popsection");
+
+static void endless(void)
+{
+	gate_set_handler(VECTOR_UD, (uintptr_t)iret_alone);
+	asm volatile("ud2");
+}
+
 static void idle(void)
 {
 	for (;;)
@@ -191,6 +201,7 @@ static const struct {
 	{ "switch", switch_guests },
 	{ "bench-switch", bench_switch },
 	{ "idle", idle },
+	{ "endless", endless },
 	{ "triple-fault", triple_fault },
 	{ "fred-triple-fault", fred_triple_fault },
 	{ "touch-nowhere", touch_nowhere },

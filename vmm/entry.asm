@@ -13,6 +13,7 @@ extern vmm_main
 extern vcpu_entry_failed
 extern vcpu_handle_exit
 extern vcpu_handle_exit_traced
+extern vcpu_handle_exit_watched
 extern vcpu_prepare_entry
 
 global vmm_entry
@@ -21,6 +22,7 @@ global vcpu_launch_begin
 global vcpu_launch_end
 global vmexit_entry
 global vmexit_entry_traced
+global vmexit_entry_watched
 global cpu_unblock_nmis
 global cpu_wait
 global cpu_wait_begin
@@ -95,6 +97,13 @@ vmexit_entry_traced:
 	push_registers
 	mov rdi, rsp
 	call vcpu_handle_exit_traced
+	jmp vcpu_resume_begin
+
+align 16
+vmexit_entry_watched:
+	push_registers
+	mov rdi, rsp
+	call vcpu_handle_exit_watched
 	jmp vcpu_resume_begin
 
 ; void cpu_wait(void). An NMI between the test and HLT would not end the wait: vcpu.c sends one that

@@ -151,6 +151,9 @@ static void handle_exception_nmi(struct vcpu *vcpu)
 {
 	const uint32_t info = vmcs_read32(VMCS_EXIT_INTERRUPTION_INFO);
 
+	if (__builtin_expect(vcpu->exits_by_reason[EXIT_REASON_EXCEPTION_NMI] % ENDLESS_EVERY == 0,
+			     0))
+		endless_look(vcpu);
 	if (info == UNDEFINED_OPCODE)
 		handle_undefined_opcode(vcpu);
 	else if (INTERRUPTION_TYPE(info) == EVENT_NMI)
@@ -385,6 +388,12 @@ void vcpu_handle_exit(struct vcpu *vcpu)
 void vcpu_handle_exit_traced(struct vcpu *vcpu)
 {
 	trace_record(&vcpu->trace);
+	vcpu_handle_exit(vcpu);
+}
+
+void vcpu_handle_exit_watched(struct vcpu *vcpu)
+{
+	endless_compare(vcpu);
 	vcpu_handle_exit(vcpu);
 }
 

@@ -16,6 +16,8 @@ struct vcpu;
 void vcpu_handle_exit(struct vcpu *vcpu);
 /* The same with log = trace: HOST_RIP then points to a stub that calls this one. */
 void vcpu_handle_exit_traced(struct vcpu *vcpu);
+/* The same while a vcpu is watched: endless.h. */
+void vcpu_handle_exit_watched(struct vcpu *vcpu);
 /* Called by entry.asm when vcpu->work is not 0. */
 void vcpu_prepare_entry(struct vcpu *vcpu);
 /* Called by entry.asm when VMLAUNCH or VMRESUME falls through. */

@@ -213,6 +213,7 @@ static void destroy(struct vcpu *vcpu)
 	vcpu->startup = kept.startup;
 	vcpu->xsave = kept.xsave;
 	vcpu->switches = kept.switches;
+	vcpu->endless = (struct endless){ 0 };
 	vcpu->vmcs = kept.vmcs;
 	vcpu->vpid = kept.vpid;
 	vcpu->msr_bitmap = kept.msr_bitmap;

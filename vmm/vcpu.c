@@ -47,7 +47,7 @@ _Static_assert(offsetof(struct guest_regs, r15) == 14 * sizeof(uint64_t), "entry
 /* entry.asm */
 void vcpu_launch(struct vcpu *vcpu) __attribute__((noreturn));
 void vcpu_resume(struct vcpu *vcpu) __attribute__((noreturn));
-extern const uint8_t vmexit_entry[], vmexit_entry_traced[];
+extern const uint8_t vmexit_entry[], vmexit_entry_traced[], vmexit_entry_watched[];
 extern const uint8_t vcpu_launch_begin[], vcpu_launch_end[];
 extern const uint8_t vcpu_resume_begin[], vcpu_resume_end[];
 extern const uint8_t cpu_wait_begin[], cpu_wait_end[];
@@ -97,6 +97,14 @@ static bool vmclear(const struct vcpu *vcpu)
 
 	asm volatile("vmclear %1" : "=@ccbe"(failed) : "m"(vcpu->vmcs) : "memory");
 	return !failed;
+}
+
+bool vcpu_watch(const struct vcpu *vcpu, bool watched)
+{
+	if (vcpu->vm->boot->config.log == LOG_TRACE)
+		return false;
+	vmcs_write(VMCS_HOST_RIP, (uint64_t)(watched ? vmexit_entry_watched : vmexit_entry));
+	return true;
 }
 
 void vcpu_vmcs_load(const struct vcpu *vcpu)

@@ -13,6 +13,7 @@
 
 #include "lib/boot_info.h"
 #include "lib/x86/vmx.h"
+#include "vmm/endless.h"
 #include "vmm/ept.h"
 #include "vmm/event.h"
 #include "vmm/log.h"
@@ -147,6 +148,7 @@ struct vcpu {
 	struct switched switched; /* while it is not current */
 	uint8_t *xsave;		  /* NULL where it is alone on its processor */
 	uint64_t switches;	  /* how often it was made current */
+	struct endless endless;
 	struct interrupt_counts interrupts;
 	uint64_t exits_by_reason[EXIT_REASON_COUNT];
 	struct trace trace;
@@ -189,6 +191,8 @@ void vcpu_set_segment(enum segment segment, uint16_t selector, uint32_t limit, u
 void vcpu_vmcs_init(struct vcpu *vcpu);
 /* Make its VMCS, which is in use, the current one of this processor. */
 void vcpu_vmcs_load(const struct vcpu *vcpu);
+/* Its exits lead by endless_compare(), or no more. False: they have another way already. */
+bool vcpu_watch(const struct vcpu *vcpu, bool watched);
 /* Its VMCS is not in use any more: the processor has written back all of it. */
 void vcpu_vmcs_clear(const struct vcpu *vcpu);
 

@@ -123,6 +123,7 @@ class TestDyingGuests:
             "triple": {"cmdline": "scenario=triple-fault"},
             "nowhere": {"cmdline": "scenario=touch-nowhere"},
             "halted": {"cmdline": "scenario=halt"},
+            "endless": {"cmdline": "scenario=endless"},
             "failed": {"cmdline": "scenario=end-failed"},
             "lives": {"tests": "fred-level.*"},
         }
@@ -130,7 +131,8 @@ class TestDyingGuests:
 
     def test_each_is_reported(self, log):
         log.says(r"guest triple: triple fault")
-        log.says(r"guest nowhere: the guest's read of guest-physical address 0x1000000 .* neither")
+        log.says(r"guest nowhere: the guest's read of guest-physical address 0x1200000 .* neither")
+        log.says(r"guest endless: the same exception 1000000 times in a row at RIP 0x")
         log.says(r"guest triple: stopped \(triple-fault\), \d others? go")
         log.says(r"guest nowhere: stopped \(no-memory-there\), \d others? go")
         log.says(r"guest halted: stopped \(guest-halted\), \d others? go")
