@@ -127,7 +127,7 @@ class TestDyingGuests:
             "failed": {"cmdline": "scenario=end-failed"},
             "lives": {"tests": "fred-level.*"},
         }
-        return manfred(config(guests, at_end="poweroff", fred="soft", memory="16M"), timeout=200)
+        return manfred(config(guests, at_end="poweroff", fred="soft", memory="16M"), timeout=400)
 
     def test_each_is_reported(self, log):
         log.says(r"guest triple: triple fault")
