@@ -130,6 +130,10 @@ bool build_page_tables(struct loader *loader)
 
 	if (!collect_ram(loader, &ram))
 		return false;
+	if (memmap_end(&ram) > MMIO_BASE - DIRECT_MAP_BASE)
+		return loader_fail(loader, EFI_UNSUPPORTED, "memory-map",
+				   "RAM up to 0x%llx: the VMM has addresses for 64 TiB",
+				   (unsigned long long)memmap_end(&ram));
 	space->pool = &loader->pool;
 	space->pages_1g = (cpuid(0x80000001).edx & CPUID_80000001_EDX_1G) != 0;
 	space->pml4 = page_pool_take(&loader->pool);

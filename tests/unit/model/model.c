@@ -24,7 +24,7 @@
 #define SHADOW		    (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
 
 struct model model;
-struct machine machine;
+__attribute__((weak)) struct machine machine; /* machine.c has its own */
 struct cpu model_cpu;
 _Thread_local struct cpu *model_current = &model_cpu;
 uint32_t errata_detected;
