@@ -2,6 +2,7 @@
 """Disk images that boot something: Manfred with a guest, or Linux without Manfred."""
 import pathlib
 
+import acpi_tables
 import emulator
 import mkimage
 
@@ -42,16 +43,24 @@ def fredcheck_image(image, config):
     mkimage.make_image(image, files)
 
 
-def linux_image(image, kernel=KERNEL, initrd=INITRD, cmdline="", **options):
-    """Manfred with a Linux guest; `cmdline` is added to the usual one."""
+def linux_image(image, kernel=KERNEL, initrd=INITRD, cmdline="", processors=None, section=None,
+                **options):
+    """Manfred with a Linux guest; `cmdline` is added to the usual one. `processors`, a list of
+    (APIC ID, flags), are those in the ACPI tables of the firmware, which has none without. The
+    options are keys of a section of that name, if any."""
     config = {"guest": "linux", "kernel": r"\vmlinuz"}
     files = {"vmlinuz": kernel}
+    name = BOOT_FILE
+    if processors:
+        files.update({BOOT_FILE: CHAIN_LOADER, "acpi": acpi_tables.tables(processors)})
+        name = "next.efi"
     if initrd:
         config["initrd"] = r"\initrd.img"
         files["initrd.img"] = initrd
     config["cmdline"] = f"{CMDLINE} {cmdline}".strip()
     config.update(options)
-    manfred_image(image, config, files, data_partition=True)
+    text = (f"[guest {section}]\n" if section else "") + config_text(config)
+    manfred_image(image, text, files, data_partition=True, name=name)
 
 
 def bare_linux_image(image, kernel=KERNEL, initrd=INITRD, cmdline=""):

@@ -4,7 +4,10 @@ import re
 
 import pytest
 
+import acpi_tables
 import emulator
+
+TIMEOUT = 600
 
 
 class TestSecondProcessor:
@@ -63,3 +66,38 @@ class TestLimit:
     def test_is_kept(self, log):
         log.says(r"1 of 2 processors run the VMM")
         log.ends("ok")
+
+
+class TestMadt:
+    """A firmware that has ACPI tables. Of three processors its MADT has two, one that is disabled, and
+    one that does not exist; Linux gets one."""
+
+    PROCESSORS = (
+        (0, acpi_tables.ENABLED),
+        (1, acpi_tables.DISABLED),
+        (7, acpi_tables.ENABLED),
+        (2, acpi_tables.ENABLED),
+    )
+
+    @pytest.fixture(scope="class")
+    def log(self, linux):
+        machine = emulator.Machine(cpus=3)
+        return linux(machine=machine, processors=self.PROCESSORS, section="l", cpus=1, fred="off",
+                     timeout=TIMEOUT)
+
+    def test_is_read(self, log):
+        log.says(r"loader: ACPI root pointer at 0x0*7000000$")
+        log.says(r"2 of 3 processors run the VMM")
+
+    def test_missing_processor_is_left_out(self, log):
+        log.says(r"processor with APIC ID 7 does not start: it is left out")
+        log.lacks(r"APIC ID [012] does not start")
+
+    def test_guest_gets_its_own(self, log):
+        log.says(r"guest l: ACPI tables at 0x[0-9a-f]+ for 1 processors$")
+
+    def test_linux_has_the_processors_that_it_may_have(self, log):
+        log.find(r"^linux: processors: 1 of 0$")
+
+    def test_powers_off_by_acpi(self, log):
+        log.ends("ok", "guest-poweroff")

@@ -3,7 +3,8 @@
  * Starts \next.efi with the text of \options as its options. With a Linux kernel,
  * which is a UEFI application too, that is Linux without Manfred, to compare with.
  * With Manfred and a file \lock-vmx it is a machine whose firmware has locked VMX
- * off.
+ * off; with a file \acpi one whose firmware has these ACPI tables. The file is
+ * their memory from ACPI_ADDRESS on, and begins with the root pointer.
  */
 #include <efi.h>
 
@@ -13,6 +14,7 @@
 #define OPTIONS_MAX	       2048
 #define MSR_FEATURE_CONTROL    0x3a
 #define FEATURE_CONTROL_LOCKED 1U
+#define ACPI_ADDRESS	       0x7000000ULL /* tools/acpi_tables.py has the same */
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
 
@@ -33,29 +35,36 @@ static EFI_STATUS open_file(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume, const C
 	return root->Open(root, file, (CHAR16 *)name, EFI_FILE_MODE_READ, 0);
 }
 
-/* Reads all of \next.efi into pages. */
-static EFI_STATUS read_program(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume, void **data,
-			       UINTN *size)
+/* Reads all of a file into pages; those at *address for AllocateAddress, which it sets otherwise.
+ */
+static EFI_STATUS read_file(EFI_SYSTEM_TABLE *system, EFI_FILE_PROTOCOL *file,
+			    EFI_ALLOCATE_TYPE where, EFI_MEMORY_TYPE type,
+			    EFI_PHYSICAL_ADDRESS *address, UINTN *size)
 {
-	EFI_PHYSICAL_ADDRESS address;
-	EFI_FILE_PROTOCOL *file;
 	EFI_STATUS status;
 	UINT64 end;
 
-	status = open_file(system, volume, L"\\next.efi", &file);
-	if (EFI_ERROR(status))
-		return status;
 	/* Position "all ones" is the end of the file (UEFI 13.5). */
 	file->SetPosition(file, ~0ULL);
 	file->GetPosition(file, &end);
 	file->SetPosition(file, 0);
-	status = system->BootServices->AllocatePages(AllocateAnyPages, EfiLoaderData,
-						     EFI_SIZE_TO_PAGES(end), &address);
+	status = system->BootServices->AllocatePages(where, type, EFI_SIZE_TO_PAGES(end), address);
 	if (EFI_ERROR(status))
 		return status;
-	*data = (void *)address;
 	*size = end;
-	return file->Read(file, size, *data);
+	return file->Read(file, size, (void *)*address);
+}
+
+static EFI_STATUS read_program(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume,
+			       EFI_PHYSICAL_ADDRESS *address, UINTN *size)
+{
+	EFI_FILE_PROTOCOL *file;
+	EFI_STATUS status;
+
+	status = open_file(system, volume, L"\\next.efi", &file);
+	if (EFI_ERROR(status))
+		return status;
+	return read_file(system, file, AllocateAnyPages, EfiLoaderData, address, size);
 }
 
 /* Reads \options, up to the first line end, as UCS-2; no such file: none. */
@@ -98,27 +107,47 @@ static void lock_vmx_if_asked(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume)
 			     : "c"(MSR_FEATURE_CONTROL), "a"(FEATURE_CONTROL_LOCKED), "d"(0));
 }
 
+static EFI_STATUS install_acpi_if_asked(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume)
+{
+	EFI_GUID guid = ACPI_20_TABLE_GUID;
+	EFI_PHYSICAL_ADDRESS address = ACPI_ADDRESS;
+	EFI_FILE_PROTOCOL *file;
+	EFI_STATUS status;
+	UINTN size;
+
+	if (EFI_ERROR(open_file(system, volume, L"\\acpi", &file)))
+		return EFI_SUCCESS;
+	status = read_file(system, file, AllocateAddress, EfiACPIReclaimMemory, &address, &size);
+	if (EFI_ERROR(status))
+		return status;
+	return system->BootServices->InstallConfigurationTable(&guid, (void *)address);
+}
+
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 {
 	EFI_GUID guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
 	static CHAR16 options[OPTIONS_MAX];
 	EFI_LOADED_IMAGE_PROTOCOL *self;
 	EFI_LOADED_IMAGE_PROTOCOL *next;
+	EFI_PHYSICAL_ADDRESS program;
 	EFI_HANDLE handle = NULL;
 	EFI_STATUS status;
 	UINTN size;
-	void *data;
 
 	status = system->BootServices->HandleProtocol(image, &guid, (void **)&self);
 	if (EFI_ERROR(status))
 		return status;
-	status = read_program(system, self->DeviceHandle, &data, &size);
+	status = read_program(system, self->DeviceHandle, &program, &size);
 	if (EFI_ERROR(status))
 		return status;
 	status = read_options(system, self->DeviceHandle, options);
 	if (EFI_ERROR(status))
 		return status;
-	status = system->BootServices->LoadImage(FALSE, image, NULL, data, size, &handle);
+	status = install_acpi_if_asked(system, self->DeviceHandle);
+	if (EFI_ERROR(status))
+		return status;
+	status =
+		system->BootServices->LoadImage(FALSE, image, NULL, (void *)program, size, &handle);
 	if (EFI_ERROR(status))
 		return status;
 	status = system->BootServices->HandleProtocol(handle, &guid, (void **)&next);
