@@ -27,14 +27,14 @@ bool guest_load(const struct vm *vm, uint64_t guest_physical, const void *bytes,
 		uint64_t memory_size);
 
 /*
- * Read guest memory by a linear address of 64-bit mode, as the guest's current page tables map it,
+ * Read guest memory by a linear address, as the guest's current page tables, of any kind, map it,
  * whatever the rights. False when there is none.
  */
 bool guest_read_linear(const struct vm *vm, uint64_t linear, void *to, uint64_t size);
 
 /*
- * Bytes from the guest's RIP, at most INSTRUCTION_MAX; returns how many. As long mode or no paging
- * map them: 0 with 32-bit or PAE paging.
+ * Bytes from the guest's RIP, at most INSTRUCTION_MAX; returns how many, which is 0 where nothing
+ * is mapped.
  */
 unsigned int guest_read_code(const struct vm *vm, uint8_t *bytes);
 
