@@ -80,8 +80,11 @@ static void watch_apics(struct vm *vm)
 void sipi_init(struct vm *vm)
 {
 	spin_lock(&vm->lock);
-	for (uint32_t i = 1; i < vm->vcpu_count; i++)
+	for (uint32_t i = 1; i < vm->vcpu_count; i++) {
 		vm->vcpus[i]->state = VCPU_WAITS_FOR_SIPI;
+		/* A first SIPI finds what INIT leaves, and not what the firmware has left. */
+		vm->vcpus[i]->startup.init = vm->devices == VM_DEVICES_PASSTHROUGH;
+	}
 	watch_apics(vm);
 	spin_unlock(&vm->lock);
 }
