@@ -19,6 +19,8 @@
 #define APIC_TPR	   0x080
 #define APIC_LDR	   0x0d0
 #define APIC_DFR	   0x0e0
+#define APIC_ISR	   0x100
+#define APIC_ISR_END	   0x180
 #define APIC_LVT_TIMER	   0x320
 #define APIC_LVT_LAST	   0x370
 #define APIC_TIMER_COUNT   0x380
@@ -37,6 +39,7 @@
 #define ICR_LEVEL	     (1U << 15)
 #define XAPIC_ID_SHIFT	     24
 #define BUSY_POLLS	     100000
+#define IN_SERVICE_MAX	     256
 
 /* The page lies where the firmware put it: guests cannot move it (msr.c). */
 static volatile uint8_t *xapic(uint64_t base)
@@ -107,8 +110,19 @@ void apic_set_register(uint32_t offset, uint32_t value)
 	*(volatile uint32_t *)(xapic(rdmsr(MSR_IA32_APIC_BASE)) + offset) = value;
 }
 
+static bool is_in_service(void)
+{
+	for (uint32_t isr = APIC_ISR; isr < APIC_ISR_END; isr += APIC_REGISTER_SIZE)
+		if (apic_read(isr) != 0)
+			return true;
+	return false;
+}
+
 void apic_reset(void)
 {
+	/* One that the guest has not ended would keep back all of lower priority. */
+	for (int i = 0; i < IN_SERVICE_MAX && is_in_service(); i++)
+		apic_end_of_interrupt();
 	for (uint32_t lvt = APIC_LVT_TIMER; lvt <= APIC_LVT_LAST; lvt += APIC_REGISTER_SIZE)
 		apic_write(lvt, LVT_MASKED);
 	apic_write(APIC_TIMER_COUNT, 0);
