@@ -327,8 +327,16 @@ build/tests/%.bin: tests/guests/%.asm build/.flags
 	@mkdir -p $(@D)
 	$(Q)$(NASM) -f bin -Werror $< -o $@
 
+KERNEL32_CFLAGS = $(COMMON_CFLAGS) $(FREESTANDING) -m32 -fno-pic -mgeneral-regs-only
+$(eval $(call object_rules,kernel32,KERNEL32_CFLAGS))
+build/kernel32/%.asm.o: NASMFLAGS := -f elf32 -Werror
+build/tests/smp.elf: tests/guests/smp.ld $(patsubst %,build/kernel32/tests/guests/%.o,smp_start.asm smp.c)
+	@mkdir -p $(@D)
+	$(Q)$(LD) -m elf_i386 -T tests/guests/smp.ld -static -nostdlib --no-pie --build-id=none \
+		-z max-page-size=0x1000 -z noexecstack --fatal-warnings $(filter %.o,$^) -o $@
+
 .PHONY: system
-system: $(EMULATED) build/tests/multiboot.bin | build/.setup-test
+system: $(EMULATED) build/tests/multiboot.bin build/tests/smp.elf | build/.setup-test
 	$(PYTHON) -m pytest -p no:cacheprovider -n 2 --dist loadscope \
 		--junitxml=build/results/system.xml tests/system
 

@@ -8,6 +8,7 @@ import acpi_tables
 import emulator
 
 TIMEOUT = 600
+KERNEL = emulator.BUILD / "tests/smp.elf"
 
 
 class TestSecondProcessor:
@@ -101,3 +102,37 @@ class TestMadt:
 
     def test_powers_off_by_acpi(self, log):
         log.ends("ok", "guest-poweroff")
+
+
+class StartOfProcessors:
+    """A kernel of our own that starts processors in all the ways of the manual, and tests what they
+    find; tests/guests/smp.c."""
+
+    CHECKS_AT_LEAST = 170
+
+    @staticmethod
+    def boot(manfred, cpus, fred):
+        config = {"guest": "multiboot", "kernel": r"\kernel", "cmdline": cpus, "fred": fred}
+        return manfred(config, {"kernel": KERNEL}, machine=emulator.Machine(cpus=cpus),
+                       timeout=TIMEOUT)
+
+    def test_all_checks_pass(self, log):
+        planned = int(log.find(r"^1\.\.(\d+)$")[1])
+        assert planned >= self.CHECKS_AT_LEAST
+        log.find(rf"^ok {planned} - ")
+        log.lacks(r"^not ok(?!.*# TODO errata BX-16$)")
+
+    def test_ends(self, log):
+        log.ends("ok", "guest-end")
+
+
+class TestStartOfTwo(StartOfProcessors):
+    @pytest.fixture(scope="class")
+    def log(self, manfred):
+        return self.boot(manfred, 2, "soft")
+
+
+class TestStartOfFour(StartOfProcessors):
+    @pytest.fixture(scope="class")
+    def log(self, manfred):
+        return self.boot(manfred, 4, "off")
