@@ -107,7 +107,7 @@ class TestLinuxAndTwo:
 
     def test_interrupts(self, log):
         """None of Linux's was lost, and none was another guest's."""
-        log.find(r"guest main, vcpu 0: .*\n.*interrupts: (\d+) taken, \1 delivered, 0 merged, 0 waiting")
+        log.find(r"guest main, vcpu 0: .*\n+.*interrupts: (\d+) taken, \1 delivered, 0 merged, 0 waiting")
         log.lacks(r"for no guest")
 
     def test_ends_well(self, log):
