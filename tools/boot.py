@@ -44,10 +44,10 @@ def fredcheck_image(image, config):
 
 
 def linux_image(image, kernel=KERNEL, initrd=INITRD, cmdline="", processors=None, section=None,
-                **options):
+                others="", **options):
     """Manfred with a Linux guest; `cmdline` is added to the usual one. `processors`, a list of
     (APIC ID, flags), are those in the ACPI tables of the firmware, which has none without. The
-    options are keys of a section of that name, if any."""
+    options are keys of a section of that name, if any; `others` are further sections."""
     config = {"guest": "linux", "kernel": r"\vmlinuz"}
     files = {"vmlinuz": kernel}
     name = BOOT_FILE
@@ -59,7 +59,7 @@ def linux_image(image, kernel=KERNEL, initrd=INITRD, cmdline="", processors=None
         files["initrd.img"] = initrd
     config["cmdline"] = f"{CMDLINE} {cmdline}".strip()
     config.update(options)
-    text = (f"[guest {section}]\n" if section else "") + config_text(config)
+    text = (f"[guest {section}]\n" if section else "") + config_text(config) + others
     manfred_image(image, text, files, data_partition=True, name=name)
 
 

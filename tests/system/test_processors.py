@@ -71,7 +71,7 @@ class TestLimit:
 
 class TestMadt:
     """A firmware that has ACPI tables. Of three processors its MADT has two, one that is disabled, and
-    one that does not exist; Linux gets one."""
+    one that does not exist; Linux gets one, and another guest has the second."""
 
     PROCESSORS = (
         (0, acpi_tables.ENABLED),
@@ -79,12 +79,13 @@ class TestMadt:
         (7, acpi_tables.ENABLED),
         (2, acpi_tables.ENABLED),
     )
+    NEIGHBOUR = "[guest neighbour]\ncpu = 1\ntests = cpuid.*\n"
 
     @pytest.fixture(scope="class")
     def log(self, linux):
         machine = emulator.Machine(cpus=3)
         return linux(machine=machine, processors=self.PROCESSORS, section="l", cpus=1, fred="off",
-                     timeout=TIMEOUT)
+                     others=self.NEIGHBOUR, timeout=TIMEOUT)
 
     def test_is_read(self, log):
         log.says(r"loader: ACPI root pointer at 0x0*7000000$")
@@ -99,6 +100,10 @@ class TestMadt:
 
     def test_linux_has_the_processors_that_it_may_have(self, log):
         log.find(r"^linux: processors: 1 of 0$")
+
+    def test_neighbour_passes(self, log):
+        log.find(r"^neighbour: ok \d+ - cpuid\.")
+        log.lacks(r"^neighbour: not ok")
 
     def test_powers_off_by_acpi(self, log):
         log.ends("ok", "guest-poweroff")
