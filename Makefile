@@ -110,7 +110,7 @@ $(eval $(call object_rules,model,MODEL_CFLAGS))
 $(filter %.asm.o,$(VMM_OBJECTS)): build/gen/offsets.inc
 
 # What guests pay for at every exit: no frame pointers there. A backtrace passes these functions over.
-HOT_PATH := exit cpuid msr event ept hypercall soft_fred soft_engine soft_walk
+HOT_PATH := sched switch timer sipi vcpu fred exit cpuid msr event ept hypercall soft_fred soft_engine soft_walk
 $(HOT_PATH:%=build/vmm/vmm/%.c.o): VMM_CFLAGS += -fomit-frame-pointer
 # The VMM has no vector registers: its stack needs no more than a register's alignment, and keeping
 # more costs two instructions in skip_instruction(), and in others.

@@ -33,12 +33,12 @@ void sched_add(struct vcpu *vcpu)
 {
 	struct cpu *const cpu = cpu_current();
 
-	cpu->turn = cpu->vcpu_count;
+	vcpu->turn = cpu->turn = cpu->vcpu_count;
 	cpu->vcpus[cpu->vcpu_count++] = vcpu;
 }
 
 /* Is there something for it to do, were it entered? INIT and SIPI are carried out on the way. */
-static bool can_run(const struct vcpu *vcpu)
+static inline __attribute__((always_inline)) bool can_run(const struct vcpu *vcpu)
 {
 	if (__builtin_expect(vcpu->vm->ended, 0))
 		return false;
@@ -54,7 +54,8 @@ static bool precedes(const struct vcpu *a, const struct vcpu *b)
 	return a->vm->config->priority > b->vm->config->priority;
 }
 
-struct vcpu *sched_choose(const struct cpu *cpu, uint64_t now)
+static inline __attribute__((always_inline)) struct vcpu *choose(const struct cpu *cpu,
+								 uint64_t now)
 {
 	struct vcpu *best = NULL;
 	uint32_t turn = cpu->turn;
@@ -71,6 +72,11 @@ struct vcpu *sched_choose(const struct cpu *cpu, uint64_t now)
 	return best;
 }
 
+struct vcpu *sched_choose(const struct cpu *cpu, uint64_t now)
+{
+	return choose(cpu, now);
+}
+
 /* Nobody can run: who waits in HLT for interrupts of the machine, or for a time. NULL: none. */
 static struct vcpu *sleeper(const struct cpu *cpu)
 {
@@ -83,26 +89,35 @@ static struct vcpu *sleeper(const struct cpu *cpu)
 	return found;
 }
 
-uint64_t sched_until(const struct cpu *cpu, const struct vcpu *vcpu)
+static inline __attribute__((always_inline)) uint64_t until(const struct cpu *cpu,
+							    const struct vcpu *vcpu)
 {
 	/* Interrupts of a guest with devices that others keep from running: see find_next(). */
 	bool shared = cpu->passthrough && cpu->passthrough != vcpu;
-	uint64_t until = TIMER_NEVER;
+	uint64_t earliest = TIMER_NEVER;
 
 	for (uint32_t i = 0; i < cpu->vcpu_count; i++) {
 		const struct vcpu *const other = cpu->vcpus[i];
 
-		if (other->deadline < until && !other->vm->ended)
-			until = other->deadline;
-		shared |= other != vcpu && can_run(other) && !precedes(vcpu, other);
+		if (other->deadline < earliest && !other->vm->ended)
+			earliest = other->deadline;
+		shared = shared || (other != vcpu && can_run(other) && !precedes(vcpu, other));
 	}
-	return shared && cpu->slice_end < until ? cpu->slice_end : until;
+	return shared && cpu->slice_end < earliest ? cpu->slice_end : earliest;
+}
+
+uint64_t sched_until(const struct cpu *cpu, const struct vcpu *vcpu)
+{
+	return until(cpu, vcpu);
 }
 
 static void take_times(const struct cpu *cpu, uint64_t now)
 {
+	const uint64_t due = timer_due(now);
+
 	for (uint32_t i = 0; i < cpu->vcpu_count; i++)
-		timer_take(cpu->vcpus[i], now);
+		if (__builtin_expect(cpu->vcpus[i]->deadline <= due, 0))
+			timer_take(cpu->vcpus[i]);
 }
 
 static void make_current(struct cpu *cpu, struct vcpu *vcpu, uint64_t now)
@@ -110,8 +125,7 @@ static void make_current(struct cpu *cpu, struct vcpu *vcpu, uint64_t now)
 	if (vcpu != cpu->vcpu) {
 		switch_to(cpu, vcpu);
 		cpu->slice_end = now + SCHED_SLICE;
-		for (cpu->turn = 0; cpu->vcpus[cpu->turn] != vcpu;)
-			cpu->turn++;
+		cpu->turn = vcpu->turn;
 	} else if (now >= cpu->slice_end) {
 		cpu->slice_end = now + SCHED_SLICE;
 	}
@@ -134,7 +148,7 @@ static struct vcpu *find_next(struct cpu *cpu)
 		if (cpu->vcpu)
 			vcpu_clear_work(cpu->vcpu, WORK_LOOK);
 		take_times(cpu, now);
-		next = sched_choose(cpu, now);
+		next = choose(cpu, now);
 		if (cpu->passthrough && next != cpu->passthrough && !cpu->boost) {
 			/* BX-2: one may be pending that causes no exit of a guest with IF=0. */
 			take_interrupts();
@@ -150,7 +164,7 @@ static struct vcpu *find_next(struct cpu *cpu)
 		make_current(cpu, next, now);
 		if (sipi_carry_out(next) && !__atomic_load_n(&cpu->arrived, __ATOMIC_SEQ_CST)) {
 			vcpu_clear_work(next, WORK_LOOK);
-			timer_set(next, sched_until(cpu, next), now);
+			timer_set(next, until(cpu, next), now);
 			return next;
 		}
 	}
@@ -199,6 +213,8 @@ static void share(const struct cpu *cpu)
 	for (uint32_t i = 0; i < cpu->vcpu_count; i++) {
 		cpu->vcpus[i]->xsave = pages_alloc(pages);
 		switch_reset(&cpu->vcpus[i]->switched, cpu->vcpus[i]->xsave);
+		if (!cpu->vcpus[i]->vm->shadow_stacks)
+			switch_forgo_shadow_stacks(&cpu->vcpus[i]->switched);
 	}
 }
 

@@ -119,15 +119,13 @@ static void start(struct vcpu *vcpu, const struct startup *how)
 	}
 }
 
-bool sipi_carry_out(struct vcpu *vcpu)
+static __attribute__((noinline)) bool carry_out(struct vcpu *vcpu)
 {
 	struct vm *const vm = vcpu->vm;
 	struct startup *const s = &vcpu->startup;
 	struct startup how;
 	bool runs;
 
-	if (__builtin_expect(!s->init && !s->sipi && vcpu->state == VCPU_RUNS, 1))
-		return true;
 	spin_lock(&vm->lock);
 	how = *s;
 	s->init = s->sipi = false;
@@ -147,6 +145,15 @@ bool sipi_carry_out(struct vcpu *vcpu)
 	runs = vcpu->state == VCPU_RUNS && !s->init;
 	spin_unlock(&vm->lock);
 	return runs;
+}
+
+bool sipi_carry_out(struct vcpu *vcpu)
+{
+	const struct startup *const s = &vcpu->startup;
+
+	if (__builtin_expect(!s->init && !s->sipi && vcpu->state == VCPU_RUNS, 1))
+		return true;
+	return carry_out(vcpu);
 }
 
 /* With vm->lock. */

@@ -209,6 +209,7 @@ static void destroy(struct vcpu *vcpu)
 	vcpu->vm = kept.vm;
 	vcpu->cpu = kept.cpu;
 	vcpu->index = kept.index;
+	vcpu->turn = kept.turn;
 	vcpu->state = kept.state;
 	vcpu->startup = kept.startup;
 	vcpu->xsave = kept.xsave;

@@ -78,6 +78,14 @@ size_t switch_xsave_size(void)
 	return cpuid(0xd, 0).ecx;
 }
 
+void switch_forgo_shadow_stacks(struct switched *s)
+{
+	for (size_t i = 0; i < SWITCHED_MSRS; i++)
+		if (msrs[i] == MSR_IA32_U_CET ||
+		    (msrs[i] >= MSR_IA32_PL1_SSP && msrs[i] <= MSR_IA32_PL3_SSP))
+			s->msrs_present &= ~(1U << i);
+}
+
 void switch_reset(struct switched *s, void *xsave)
 {
 	const uint32_t mxcsr = MXCSR_RESET;
@@ -212,15 +220,101 @@ void switch_load_reset(void)
 		panic("switch", "the processor refuses what its registers have after a reset");
 }
 
+/*
+ * Both ways at once: a register is read, kept for the one that is left, and written only when the
+ * other one has another value. Its numbers are constants here, which a loop over a list would have
+ * to fetch: a switch is mostly this.
+ */
+#define SWITCH_DR(n)                           \
+	do {                                   \
+		a->dr[n] = read_dr##n();       \
+		if (b->dr[n] != a->dr[n])      \
+			write_dr##n(b->dr[n]); \
+	} while (0)
+
+static inline __attribute__((always_inline)) void switch_debug_registers(struct switched *a,
+									 const struct switched *b)
+{
+	SWITCH_DR(0);
+	SWITCH_DR(1);
+	SWITCH_DR(2);
+	SWITCH_DR(3);
+	a->dr6 = read_dr6();
+	if (b->dr6 != a->dr6)
+		write_dr6(b->dr6);
+	a->cr2 = read_cr2();
+	write_cr2(b->cr2);
+}
+
+/* A value that differs is one that a guest's WRMSR has put there, and the processor has taken. */
+static inline __attribute__((always_inline)) void switch_msr(struct switched *a,
+							     const struct switched *b,
+							     uint32_t wanted, size_t i)
+{
+	uint64_t now;
+
+	if (!(wanted >> i & 1))
+		return;
+	now = rdmsr(msrs[i]);
+	a->msrs[i] = now;
+	if (b->msrs[i] != now)
+		wrmsr(msrs[i], b->msrs[i]);
+}
+
+static inline __attribute__((always_inline)) void switch_msrs(struct switched *a,
+							      const struct switched *b)
+{
+	const uint32_t wanted = a->msrs_present | b->msrs_present;
+
+	switch_msr(a, b, wanted, 0);
+	switch_msr(a, b, wanted, 1);
+	switch_msr(a, b, wanted, 2);
+	switch_msr(a, b, wanted, 3);
+	switch_msr(a, b, wanted, 4);
+	switch_msr(a, b, wanted, 5);
+	switch_msr(a, b, wanted, 6);
+	switch_msr(a, b, wanted, 7);
+	switch_msr(a, b, wanted, 8);
+	switch_msr(a, b, wanted, 9);
+	switch_msr(a, b, wanted, 10);
+	switch_msr(a, b, wanted, 11);
+	switch_msr(a, b, wanted, 12);
+	_Static_assert(SWITCHED_MSRS == 13, "one line for each");
+}
+
+/* XFD, which XSAVE and XRSTOR want to be 0, is as before then. True: the area is refused. */
+static bool switch_extended(struct vcpu *from, const struct vcpu *to)
+{
+	struct switched *const a = &from->switched;
+	const struct switched *const b = &to->switched;
+
+	a->xcr0 = xgetbv(0);
+	if (__builtin_expect(machine.has_xfd || a->xcr0 != machine.xcr0_supported ||
+				     b->xcr0 != machine.xcr0_supported,
+			     0)) {
+		const uint64_t xfd = machine.has_xfd ? rdmsr(MSR_IA32_XFD) : 0;
+		bool refused;
+
+		save_extended(a, from->xsave);
+		refused = load_extended(b->xcr0, to->xsave, a->xcr0, xfd) != NULL;
+		write_xfd(xfd, 0);
+		return refused;
+	}
+	xsave(from->xsave);
+	return !xrstor_safe(to->xsave);
+}
+
 void switch_to(struct cpu *cpu, struct vcpu *to)
 {
 	struct vcpu *const from = cpu->vcpu;
 
-	switch_save(&from->switched, from->xsave);
-	vcpu_vmcs_load(to);
-	if (switch_load(&to->switched, to->xsave, &from->switched))
+	if (__builtin_expect(!vmptrld(&to->vmcs), 0))
+		panic("vmptrld", "guest %s: VMPTRLD of its VMCS failed", to->vm->name);
+	if (__builtin_expect(switch_extended(from, to), 0))
 		panic("switch", "guest %s: the processor refuses the registers that it gave",
 		      to->vm->name);
+	switch_debug_registers(&from->switched, &to->switched);
+	switch_msrs(&from->switched, &to->switched);
 	cpu->vcpu = to;
 	to->switches++;
 }

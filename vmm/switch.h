@@ -34,6 +34,12 @@ size_t switch_xsave_size(void);
 /* What a processor has after its reset; `xsave` may be NULL. */
 void switch_reset(struct switched *s, void *xsave);
 
+/*
+ * The vcpu's guest has no CET and cannot reach its MSRs: between two such vcpus they need not be
+ * switched.
+ */
+void switch_forgo_shadow_stacks(struct switched *s);
+
 /* Take the processor's registers, all extended state with them; nothing of it is changed. */
 void switch_save(struct switched *s, void *xsave);
 

@@ -42,11 +42,14 @@ bool timer_left(const struct vcpu *vcpu, uint64_t *ticks)
 	return vcpu->deadline != TIMER_NEVER;
 }
 
-void timer_take(struct vcpu *vcpu, uint64_t now)
+/* The timer counts at changes of one bit of the TSC: the first may come early. */
+uint64_t timer_due(uint64_t now)
 {
-	/* The timer counts at changes of one bit of the TSC: the first may come early. */
-	if (vcpu->deadline > now + rest_mask())
-		return;
+	return now + rest_mask();
+}
+
+void timer_take(struct vcpu *vcpu)
+{
 	vcpu->deadline = TIMER_NEVER;
 	event_queue_interrupt(vcpu, vcpu->timer_vector);
 }

@@ -23,8 +23,11 @@ bool timer_arm(struct vcpu *vcpu, uint64_t ticks, uint8_t vector);
 /* True when a time is awaited, which comes in so many TSC ticks. */
 bool timer_left(const struct vcpu *vcpu, uint64_t *ticks);
 
-/* Has the vcpu's time come, at TSC `now`? Then its interrupt is queued. */
-void timer_take(struct vcpu *vcpu, uint64_t now);
+/* At TSC `now` the deadlines up to which have come? */
+uint64_t timer_due(uint64_t now);
+
+/* The vcpu's deadline has come: its interrupt is queued, and it awaits none. */
+void timer_take(struct vcpu *vcpu);
 
 /*
  * Let the current vcpu exit when the TSC is `until`, or a little later: the time that the VMM

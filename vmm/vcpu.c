@@ -107,15 +107,6 @@ bool vcpu_watch(const struct vcpu *vcpu, bool watched)
 	return true;
 }
 
-void vcpu_vmcs_load(const struct vcpu *vcpu)
-{
-	bool failed;
-
-	asm volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(vcpu->vmcs) : "memory");
-	if (failed)
-		panic("vmptrld", "VMPTRLD of a VMCS failed");
-}
-
 static void make_vmcs_current(const struct vcpu *vcpu)
 {
 	const uint32_t revision = (uint32_t)(machine.vmx_basic & VMX_BASIC_REVISION_MASK);
@@ -125,7 +116,8 @@ static void make_vmcs_current(const struct vcpu *vcpu)
 	memcpy(region, &revision, sizeof(revision));
 	if (!vmclear(vcpu))
 		panic("vmclear", "VMCLEAR of a new VMCS failed");
-	vcpu_vmcs_load(vcpu);
+	if (!vmptrld(&vcpu->vmcs))
+		panic("vmptrld", "VMPTRLD of a new VMCS failed");
 }
 
 void vcpu_vmcs_clear(const struct vcpu *vcpu)
@@ -361,11 +353,11 @@ void boot_gdt_write(uint64_t gdt[BOOT_GDT_SIZE / sizeof(uint64_t)])
 
 void vcpu_run(struct vcpu *vcpu)
 {
-	if (vcpu->vm->boot->config.debug == DEBUG_INVALID_GUEST_STATE)
-		vmcs_clear_bits(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED);
 	fred_load(vcpu);
 	if (vcpu->launched)
 		vcpu_resume(vcpu);
+	if (vcpu->vm->boot->config.debug == DEBUG_INVALID_GUEST_STATE)
+		vmcs_clear_bits(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED);
 	vcpu->launched = true;
 	vcpu_launch(vcpu);
 }

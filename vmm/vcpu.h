@@ -129,6 +129,7 @@ struct vcpu {
 	struct vm *vm;
 	struct cpu *cpu; /* the processor that runs it, always the same */
 	uint32_t index;	 /* in vm->vcpus */
+	uint32_t turn;	 /* index in cpu->vcpus */
 	enum vcpu_state state;
 	struct startup startup;
 	bool launched;			 /* its VMCS: VMRESUME is the way to enter */
@@ -189,8 +190,6 @@ void vcpu_set_segment(enum segment segment, uint16_t selector, uint32_t limit, u
 
 /* Make the vcpu's VMCS new and current, as vcpu_create() leaves it. */
 void vcpu_vmcs_init(struct vcpu *vcpu);
-/* Make its VMCS, which is in use, the current one of this processor. */
-void vcpu_vmcs_load(const struct vcpu *vcpu);
 /* Its exits lead by endless_compare(), or no more. False: they have another way already. */
 bool vcpu_watch(const struct vcpu *vcpu, bool watched);
 /* Its VMCS is not in use any more: the processor has written back all of it. */

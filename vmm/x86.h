@@ -24,10 +24,10 @@ static inline struct cpuid_leaf cpuid(uint32_t leaf, uint32_t subleaf)
 
 static inline uint64_t rdmsr(uint32_t msr)
 {
-	uint32_t low, high;
+	uint64_t low, high; /* the processor clears their upper halves */
 
 	asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
-	return ((uint64_t)high << 32) | low;
+	return high << 32 | low;
 }
 
 static inline void wrmsr(uint32_t msr, uint64_t value)
@@ -74,10 +74,10 @@ static inline bool xsetbv_safe(uint32_t xcr, uint64_t value)
 
 static inline uint64_t xgetbv(uint32_t xcr)
 {
-	uint32_t low, high;
+	uint64_t low, high; /* the processor clears their upper halves */
 
 	asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(xcr));
-	return (uint64_t)high << 32 | low;
+	return high << 32 | low;
 }
 
 /* All state that XCR0 enables, in the standard format; the area's header is 0 before. */
@@ -193,10 +193,19 @@ static inline void outl(uint16_t port, uint32_t value)
 
 static inline uint64_t rdtsc(void)
 {
-	uint32_t low, high;
+	uint64_t low, high; /* the processor clears their upper halves */
 
 	asm volatile("rdtsc" : "=a"(low), "=d"(high));
-	return ((uint64_t)high << 32) | low;
+	return high << 32 | low;
+}
+
+/* Make this VMCS (physical address) the current one. False when it is none. */
+static inline bool vmptrld(const uint64_t *vmcs)
+{
+	bool failed;
+
+	asm volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(*vmcs) : "memory");
+	return !failed;
 }
 
 /* False when the processor does not know this type (enum invept_type). */

@@ -86,11 +86,6 @@ void vcpu_vmcs_clear(const struct vcpu *of)
 		vcpu_set_work(&vcpu, WORK_NMI_ARRIVED);
 }
 
-void vcpu_vmcs_load(const struct vcpu *of __attribute__((unused)))
-{
-	fail();
-}
-
 void vcpu_run(struct vcpu *of)
 {
 	fred_load(of);

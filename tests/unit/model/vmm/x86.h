@@ -54,6 +54,12 @@ static inline bool xsetbv_safe(uint32_t xcr, uint64_t value)
 	return true;
 }
 
+/* The model has one VMCS. */
+static inline bool vmptrld(const uint64_t *vmcs __attribute__((unused)))
+{
+	return true;
+}
+
 static inline bool invvpid(uint64_t type __attribute__((unused)),
 			   uint64_t vpid __attribute__((unused)),
 			   uint64_t linear_address __attribute__((unused)))
