@@ -17,6 +17,13 @@ FOLDER = emulator.BUILD / "bench" / "switch"
 LINE = re.compile(r"^(\w+): bench: (\S+) (\d+) min (\d+) max (\d+)$", re.MULTILINE)
 INIT = re.compile(r"^linux: init at tsc (\d+)$", re.MULTILINE)
 ENTRY = re.compile(r"^\[ *(\d+)\] manfred: entering guest main$", re.MULTILINE)
+LATENCY = re.compile(r"^linux: latency of \d+ sleeps: median (\d+), 99.9 % (\d+), worst (\d+) ticks$",
+                     re.MULTILINE)
+LINUX = ("at_end = poweroff\nfred = {fred}\n[guest main]\nguest = linux\nkernel = \\vmlinuz\n"
+         "initrd = \\initrd.img\ncmdline = {cmdline}\n{others}")
+LINUX_FILES = {"vmlinuz": boot.KERNEL, "initrd.img": boot.INITRD}
+SAMPLES = 10000
+SUITES = 3  # one after the other they last as long as the sleeps
 TIMEOUT = 300
 TARGET = 600
 SHARE_TARGET = 1.01
@@ -55,14 +62,28 @@ def print_switches():
 
 
 def linux_ticks(others):
-    text = (f"at_end = poweroff\nfred = off\n[guest main]\nguest = linux\nkernel = \\vmlinuz\n"
-            f"initrd = \\initrd.img\ncmdline = {boot.CMDLINE}\n{others}")
-    files = {"vmlinuz": boot.KERNEL, "initrd.img": boot.INITRD}
-    log = run(text, files, data_partition=True)
+    text = LINUX.format(fred="off", cmdline=boot.CMDLINE, others=others)
+    log = run(text, LINUX_FILES, data_partition=True)
     start, init = ENTRY.search(log), INIT.search(log)
     if not start or not init:
         sys.exit(f"bench: Linux did not come to init; see {FOLDER}")
     return int(init[1]) - int(start[1])
+
+
+def print_latency():
+    """Of Linux' sleeps: alone, and beside guests that run the suite all the time."""
+    print(f"\nHow late {SAMPLES:,} sleeps of 50 us end in Linux, in TSC ticks, fred = soft")
+    print(f"  {'':<38}{'median':>10}{'99.9 %':>10}{'worst':>10}")
+    for name, others in (
+        ("alone", ""),
+        ("beside the suite", "".join(f"[guest s{i}]\nmemory = 32M\n" for i in range(SUITES))),
+    ):
+        log = run(LINUX.format(fred="soft", cmdline=f"{boot.CMDLINE} manfred.latency={SAMPLES}",
+                               others=others), LINUX_FILES, data_partition=True)
+        found = LATENCY.search(log)
+        if not found:
+            sys.exit(f"bench: Linux did not measure; see {FOLDER}")
+        print(f"  {name:<38}" + "".join(f"{int(ticks):>10,}" for ticks in found.groups()))
 
 
 def main():
@@ -73,6 +94,7 @@ def main():
     print(f"  alone                     {alone:>16,}")
     print(f"  beside a guest that idles {beside:>16,}   ratio {beside / alone:.4f}, "
           f"target {SHARE_TARGET}{'' if beside <= SHARE_TARGET * alone else ': above'}")
+    print_latency()
 
 
 if __name__ == "__main__":

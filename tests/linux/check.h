@@ -57,4 +57,7 @@ bool read_msr(unsigned int processor, uint32_t msr, uint64_t *value);
 /* The kernel takes its events by FRED. */
 bool uses_fred(void);
 
+/* latency.c: print how late so many sleeps end. Returns the exit status. */
+int measure_latency(int samples);
+
 #endif

@@ -7,6 +7,7 @@
  *
  *   checks all    every check that one processor is enough for
  *   checks smp N  those of several processors, of which there have to be N
+ *   checks latency N  how late sleeps end, of so many
  *   checks tsc    the time-stamp counter: when did init begin?
  *   checks drain  wait until the console has sent all (before a power-off)
  */
@@ -461,12 +462,14 @@ int main(int argc, char **argv)
 		return soak(atoi(argv[2]));
 	if (strcmp(command, "exit") == 0 && argc == 3)
 		return atoi(argv[2]);
+	if (strcmp(command, "latency") == 0 && argc == 3)
+		return measure_latency(atoi(argv[2]));
 	if (strcmp(command, "tsc") == 0) {
 		printf("%llu\n", (unsigned long long)__rdtsc());
 		return 0;
 	}
 	if (strcmp(command, "drain") == 0)
 		return tcdrain(STDOUT_FILENO) == 0 ? 0 : 1;
-	fputs("usage: checks all|smp PROCESSORS|soak SECONDS|tsc|drain\n", stderr);
+	fputs("usage: checks all|smp PROCESSORS|soak SECONDS|latency SAMPLES|tsc|drain\n", stderr);
 	return 2;
 }
