@@ -146,11 +146,11 @@ static bool read_processor(const uint8_t *entry, struct processor *processor)
 	return true;
 }
 
-/* One that is off for good may stay: it is nobody's. */
+/* One that is off for good may stay: it is nobody's. One that can be enabled later would be. */
 static bool keeps_processor(const struct acpi_guest *guest, const struct processor *processor)
 {
-	if (!(processor->flags & MADT_USABLE))
-		return true;
+	if (!(processor->flags & MADT_ENABLED))
+		return !(processor->flags & MADT_USABLE);
 	for (uint32_t i = 0; i < guest->processor_count; i++)
 		if (guest->apic_ids[i] == processor->apic_id)
 			return true;
@@ -203,7 +203,7 @@ static bool firmware_has_apic(const struct build *build, uint32_t apic_id)
 
 	for_each_entry(build, at, entry) if (read_processor(entry, &processor) &&
 					     processor.apic_id == apic_id &&
-					     (processor.flags & MADT_USABLE)) return true;
+					     (processor.flags & MADT_ENABLED)) return true;
 	return false;
 }
 

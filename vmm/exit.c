@@ -13,6 +13,7 @@
 #include "lib/format.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
+#include "vmm/apic.h"
 #include "vmm/cpu.h"
 #include "vmm/end.h"
 #include "vmm/ept.h"
@@ -168,11 +169,14 @@ static void handle_external_interrupt(struct vcpu *vcpu)
 {
 	const uint8_t vector = INTERRUPTION_VECTOR(vmcs_read32(VMCS_EXIT_INTERRUPTION_INFO));
 
-	if (vcpu->vm->devices == VM_DEVICES_NONE) {
-		sched_interrupt(vector);
-		return;
-	}
 	/* A guest that has the APIC ends the interrupt itself. */
+	if (vcpu->vm->devices == VM_DEVICES_NONE) {
+		if (sched_is_shared(vcpu->cpu)) {
+			sched_interrupt(vector);
+			return;
+		}
+		apic_end_of_interrupt();
+	}
 	if (vcpu->soft.on && soft_fred_interrupt(vcpu, vector)) {
 		__atomic_add_fetch(&vcpu->interrupts.taken, 1, __ATOMIC_RELAXED);
 		vcpu->interrupts.delivered++;
