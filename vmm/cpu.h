@@ -37,9 +37,10 @@ struct cpu {
 	struct vcpu *vcpu; /* current on this processor; NULL before the first entry */
 	struct vcpu *vcpus[CONFIG_GUESTS_MAX]; /* that it runs: at most one of a guest */
 	uint32_t vcpu_count;
-	uint32_t turn;	    /* of vcpus: the current one */
-	uint64_t slice_end; /* TSC: until then it goes on */
-	bool boost;	    /* the one with the devices has got an interrupt: it is next */
+	bool priorities_differ; /* among them */
+	uint32_t turn;		/* of vcpus: the current one */
+	uint64_t slice_end;	/* TSC: until then it goes on */
+	bool boost;		/* the one with the devices has got an interrupt: it is next */
 	uint64_t interrupts_dropped, nmis_dropped; /* no guest of this processor was to have them */
 	struct vcpu *passthrough; /* the one that has this processor's devices and APIC, or NULL */
 	uint32_t id;		  /* 0 is the processor that was booted */

@@ -29,12 +29,18 @@ bool sched_is_shared(const struct cpu *cpu)
 	return cpu->vcpu_count > 1;
 }
 
+static bool precedes(const struct vcpu *a, const struct vcpu *b)
+{
+	return a->vm->config->priority > b->vm->config->priority;
+}
+
 void sched_add(struct vcpu *vcpu)
 {
 	struct cpu *const cpu = cpu_current();
 
 	vcpu->turn = cpu->turn = cpu->vcpu_count;
 	cpu->vcpus[cpu->vcpu_count++] = vcpu;
+	cpu->priorities_differ |= precedes(vcpu, cpu->vcpus[0]) || precedes(cpu->vcpus[0], vcpu);
 }
 
 /* Is there something for it to do, were it entered? INIT and SIPI are carried out on the way. */
@@ -49,11 +55,6 @@ static inline __attribute__((always_inline)) bool can_run(const struct vcpu *vcp
 	return !vcpu->halted || event_ends_halt(vcpu);
 }
 
-static bool precedes(const struct vcpu *a, const struct vcpu *b)
-{
-	return a->vm->config->priority > b->vm->config->priority;
-}
-
 static inline __attribute__((always_inline)) struct vcpu *choose(const struct cpu *cpu,
 								 uint64_t now)
 {
@@ -66,7 +67,11 @@ static inline __attribute__((always_inline)) struct vcpu *choose(const struct cp
 	for (uint32_t i = 0; i < cpu->vcpu_count; i++) {
 		if (i > 0 || now >= cpu->slice_end)
 			turn = turn + 1 < cpu->vcpu_count ? turn + 1 : 0;
-		if (can_run(cpu->vcpus[turn]) && (!best || precedes(cpu->vcpus[turn], best)))
+		if (!can_run(cpu->vcpus[turn]))
+			continue;
+		if (!cpu->priorities_differ)
+			return cpu->vcpus[turn];
+		if (!best || precedes(cpu->vcpus[turn], best))
 			best = cpu->vcpus[turn];
 	}
 	return best;
@@ -101,7 +106,8 @@ static inline __attribute__((always_inline)) uint64_t until(const struct cpu *cp
 
 		if (other->deadline < earliest && !other->vm->ended)
 			earliest = other->deadline;
-		shared = shared || (other != vcpu && can_run(other) && !precedes(vcpu, other));
+		shared = shared || (other != vcpu && can_run(other) &&
+				    !(cpu->priorities_differ && precedes(vcpu, other)));
 	}
 	return shared && cpu->slice_end < earliest ? cpu->slice_end : earliest;
 }

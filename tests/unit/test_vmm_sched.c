@@ -224,6 +224,7 @@ TEST(yield)
 
 TEST(high_priority_keeps_the_processor)
 {
+	model_cpu.priorities_differ = true;
 	config[1].priority = PRIORITY_HIGH;
 	assert_int_equal(look(), 1);
 	assert_false(vmcs_read(VMCS_PIN_BASED_CONTROLS) & PIN_PREEMPTION_TIMER);
