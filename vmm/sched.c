@@ -155,8 +155,12 @@ static struct vcpu *find_next(struct cpu *cpu)
 			vcpu_clear_work(cpu->vcpu, WORK_LOOK);
 		take_times(cpu, now);
 		next = choose(cpu, now);
-		if (cpu->passthrough && next != cpu->passthrough && !cpu->boost) {
-			/* BX-2: one may be pending that causes no exit of a guest with IF=0. */
+		if (cpu->passthrough && next != cpu->passthrough && !cpu->boost &&
+		    cpu->passthrough->state == VCPU_RUNS) {
+			/*
+			 * BX-2: one may be pending that causes no exit of a guest with IF=0. Not
+			 * for a vcpu that waits for SIPI: it is to find nothing in service.
+			 */
 			take_interrupts();
 			if (cpu->boost)
 				continue;

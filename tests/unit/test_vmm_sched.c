@@ -434,6 +434,16 @@ TEST(who_waits_for_sipi)
 	assert_int_equal(waits, 1);
 }
 
+/* Its APIC is to have nothing in service when it starts: they stay where they are. */
+TEST(interrupts_of_one_that_waits_for_sipi)
+{
+	give_devices(1);
+	vcpu[1].state = VCPU_WAITS_FOR_SIPI;
+	interrupt_on_opening = VECTOR;
+	assert_int_equal(look(), 0);
+	assert_int_equal(interrupt_on_opening, VECTOR);
+}
+
 TEST(who_has_halted_for_good)
 {
 	vcpu[1].state = VCPU_HALTED;
@@ -481,6 +491,7 @@ int main(void)
 		RUN(interrupt_that_causes_no_exit),
 		RUN(interrupts_are_looked_for),
 		RUN(who_waits_for_sipi),
+		RUN(interrupts_of_one_that_waits_for_sipi),
 		RUN(who_has_halted_for_good),
 		RUN(the_guest_of_the_current_one_has_ended),
 	};
