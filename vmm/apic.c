@@ -110,6 +110,13 @@ void apic_set_register(uint32_t offset, uint32_t value)
 	*(volatile uint32_t *)(xapic(rdmsr(MSR_IA32_APIC_BASE)) + offset) = value;
 }
 
+uint64_t apic_command(void)
+{
+	if (rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_X2APIC)
+		return rdmsr(MSR_IA32_X2APIC_ICR);
+	return (uint64_t)apic_read(APIC_ICR_HIGH) << 32 | apic_read(APIC_ICR_LOW);
+}
+
 static bool is_in_service(void)
 {
 	for (uint32_t isr = APIC_ISR; isr < APIC_ISR_END; isr += APIC_REGISTER_SIZE)

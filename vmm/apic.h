@@ -16,6 +16,12 @@ void apic_set_register(uint32_t offset, uint32_t value);
 /* What INIT makes of it (SDM 3A, 11.4.7.3): the guest's INIT does not reach the APIC itself. */
 void apic_reset(void);
 
+/*
+ * The interrupt command register: what this processor has sent last. In x2APIC mode that is what
+ * processors do, but the manual makes no promise (SDM 3A, 11.12.9).
+ */
+uint64_t apic_command(void);
+
 /* This processor's ID. */
 uint32_t apic_id(void);
 

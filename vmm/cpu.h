@@ -47,6 +47,7 @@ struct cpu {
 	uint32_t apic_id;
 	uint32_t requests; /* enum cpu_request of smp.h, from other processors */
 	uint32_t arrived;  /* REQUEST_LOOK was taken, or a guest's NMI; ends cpu_wait() */
+	uint64_t command;  /* its APIC's last one, when REQUEST_COMMAND was taken */
 	bool serves;	   /* takes and carries out requests at this moment */
 	bool stopped;
 	const char *difference; /* from the first processor, for which this one is left out */

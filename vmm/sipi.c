@@ -68,13 +68,16 @@ static void watch_apics(struct vm *vm)
 	if (wanted == vm->apics_watched || vm->devices != VM_DEVICES_PASSTHROUGH)
 		return;
 	vm->apics_watched = wanted;
+	/* Before our own take its place: see catch_up_on_sipi(). */
+	if (wanted)
+		cpu_current()->command = apic_command();
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
 		msr_set_write_exits(vm->vcpus[i], MSR_IA32_X2APIC_ICR, wanted);
 	ept_set_writable(vm, page, !wanted);
 	smp_request(cpu_current(), REQUEST_INVEPT);
 	/* One that still finds the page read-only has a violation, and then it knows. */
 	if (wanted)
-		smp_request_others(REQUEST_INVEPT);
+		smp_request_others((enum cpu_request)(REQUEST_INVEPT | REQUEST_COMMAND));
 }
 
 void sipi_init(struct vm *vm)
@@ -310,6 +313,30 @@ bool sipi_store_to_apic(struct vcpu *vcpu, uint64_t guest_physical)
 	return true;
 }
 
+/*
+ * INIT has come by the machine, since nobody waited and the APICs were not watched. A SIPI directly
+ * behind it went the same way before the watch began, and was lost: it is what one of the guest's
+ * APICs had sent last then. One that had sent this INIT last is yet to send SIPI. With vm->lock.
+ */
+static void catch_up_on_sipi(struct vcpu *vcpu)
+{
+	const struct vm *const vm = vcpu->vm;
+	struct startup how = { .sipi = false };
+
+	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+		const uint64_t icr = vm->vcpus[i]->cpu->command;
+
+		if (!is_destination(vcpu, vm->vcpus[i], icr))
+			continue;
+		if (ICR_MODE(icr) == ICR_MODE_INIT)
+			return;
+		if (ICR_MODE(icr) == ICR_MODE_SIPI)
+			how = (struct startup){ .sipi = true, .vector = (uint8_t)icr };
+	}
+	if (how.sipi)
+		sipi(vcpu, how);
+}
+
 void handle_init(struct vcpu *vcpu)
 {
 	struct vcpu *const owner = vcpu->cpu->passthrough;
@@ -319,5 +346,6 @@ void handle_init(struct vcpu *vcpu)
 		return;
 	spin_lock(&owner->vm->lock);
 	init(owner);
+	catch_up_on_sipi(owner);
 	spin_unlock(&owner->vm->lock);
 }

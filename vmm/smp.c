@@ -254,6 +254,8 @@ bool smp_take_nmi(void)
 	}
 	if (requests & REQUEST_INVEPT)
 		forget_translations();
+	if (requests & REQUEST_COMMAND)
+		cpu->command = apic_command();
 	if (requests & REQUEST_LOOK) {
 		cpu->arrived = true;
 		if (cpu->vcpu)

@@ -14,9 +14,10 @@
 struct cpu;
 
 enum cpu_request {
-	REQUEST_STOP = 1 << 0,	 /* for ever: the boot ends */
-	REQUEST_INVEPT = 1 << 1, /* translations of guests' memory have changed */
-	REQUEST_LOOK = 1 << 2,	 /* leave the guest: there is something to do for this processor */
+	REQUEST_STOP = 1 << 0,	  /* for ever: the boot ends */
+	REQUEST_INVEPT = 1 << 1,  /* translations of guests' memory have changed */
+	REQUEST_LOOK = 1 << 2,	  /* leave the guest: there is something to do for this processor */
+	REQUEST_COMMAND = 1 << 3, /* put what your APIC has sent last into cpu->command */
 };
 
 /* Processors that run the VMM, the first is the one that was booted. */

@@ -52,6 +52,7 @@ static unsigned int page_changes, invepts_here, invepts_elsewhere, looks[VCPUS];
 static unsigned int resets[VCPUS], apic_resets, skipped;
 static struct vcpu *init_during_reset; /* INIT is sent to it while it carries out another */
 static bool sipi_follows;
+static uint64_t sent[VCPUS]; /* by each APIC of the machine, the last command */
 static uint32_t apic_registers[PAGE_SIZE / sizeof(uint32_t)];
 static struct mode64 started; /* of a guest without devices */
 static uint8_t code[INSTRUCTION_MAX];
@@ -94,8 +95,16 @@ void smp_request(struct cpu *cpu, enum cpu_request request)
 
 void smp_request_others(enum cpu_request request)
 {
-	assert_int_equal(request, REQUEST_INVEPT);
+	assert_int_equal(request, REQUEST_INVEPT | REQUEST_COMMAND);
 	invepts_elsewhere++;
+	for (unsigned int i = 0; i < vm.vcpu_count; i++)
+		if (&cpus[i] != cpu_current())
+			cpus[i].command = sent[i];
+}
+
+uint64_t apic_command(void)
+{
+	return sent[cpu_current() - cpus];
 }
 
 void vcpu_reset(struct vcpu *vcpu)
@@ -195,6 +204,7 @@ static void set_up(unsigned int count, enum vm_devices devices, uint64_t apic_ba
 	memset(icr_exits, 0, sizeof(icr_exits));
 	memset(looks, 0, sizeof(looks));
 	memset(resets, 0, sizeof(resets));
+	memset(sent, 0, sizeof(sent));
 	memset(apic_registers, 0, sizeof(apic_registers));
 	page_changes = invepts_here = invepts_elsewhere = apic_resets = skipped = 0;
 	page_writable = true;
@@ -547,8 +557,7 @@ TEST(init_by_the_machine)
 	assert_int_equal(wish, END_WISH_REBOOT);
 }
 
-/* ---- HLT with interrupts off ---- */
-
+/* All run, and nobody looks at what they send. */
 static void set_up_running(void)
 {
 	set_up_guest(BASE | APIC_BASE_X2APIC);
@@ -556,6 +565,67 @@ static void set_up_running(void)
 	start(2);
 	assert_watched(false);
 }
+
+/* INIT has reached it by the machine. */
+static void init_arrives(unsigned int index)
+{
+	on(index);
+	handle_init(&vcpus[index]);
+	assert_locked(false);
+}
+
+/* What else the other processors' APICs had sent last when the watch began. */
+TEST(sipi_that_the_machine_has_lost)
+{
+	static const struct {
+		const char *name;
+		uint64_t base;
+		uint64_t sent[VCPUS];
+		bool starts;
+	} cases[] = {
+		{ "by the first", APIC_BASE_X2APIC, { X2APIC(1) | SIPI(VECTOR) }, true },
+		{ "by another", APIC_BASE_X2APIC, { [2] = X2APIC(1) | SIPI(VECTOR) }, true },
+		{ "in xAPIC mode", 0, { XAPIC(1) | SIPI(VECTOR) }, true },
+		{ "to all", 0, { TO_ALL_BUT_SELF | SIPI(VECTOR) }, true },
+		{ "to another one", 0, { XAPIC(0x12) | SIPI(VECTOR) }, false },
+		{ "not yet", 0, { XAPIC(1) | INIT }, false },
+		{ "not yet, and an old one", 0, { XAPIC(1) | INIT, 0, XAPIC(1) | SIPI(1) }, false },
+		{ "an old one and not yet", 0, { XAPIC(1) | SIPI(1), 0, XAPIC(1) | INIT }, false },
+		{ "an interrupt", 0, { XAPIC(1) | FIXED }, false },
+		{ "nothing", 0, { 0 }, false },
+	};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		set_up_running();
+		model_set_msr(MSR_IA32_APIC_BASE, BASE | cases[i].base);
+		memcpy(sent, cases[i].sent, sizeof(sent));
+		init_arrives(1);
+		if (carry_out(1) != cases[i].starts)
+			fail_msg("%s: starts %d", cases[i].name, !cases[i].starts);
+		assert_int_equal(resets[1], 2);
+		assert_watched(!cases[i].starts);
+		if (cases[i].starts)
+			assert_starts_at(VECTOR);
+		else
+			assert_int_equal(vcpus[1].state, VCPU_WAITS_FOR_SIPI);
+	}
+}
+
+/* The second one that INIT reaches finds the watch begun, or, as here, ended again. */
+TEST(init_and_sipi_to_all_that_the_machine_has_lost)
+{
+	set_up_running();
+	sent[0] = TO_ALL_BUT_SELF | SIPI(VECTOR);
+	init_arrives(1);
+	init_arrives(2);
+	assert_true(carry_out(1));
+	assert_starts_at(VECTOR);
+	assert_true(carry_out(2));
+	assert_starts_at(VECTOR);
+	assert_watched(false);
+}
+
+/* ---- HLT with interrupts off ---- */
 
 TEST(a_halted_vcpu_runs_again_by_nmi)
 {
@@ -783,6 +853,8 @@ int main(void)
 		cmocka_unit_test(other_commands_are_the_apics),
 		cmocka_unit_test(init_of_the_first_reboots),
 		cmocka_unit_test(init_by_the_machine),
+		cmocka_unit_test(sipi_that_the_machine_has_lost),
+		cmocka_unit_test(init_and_sipi_to_all_that_the_machine_has_lost),
 		cmocka_unit_test(a_halted_vcpu_runs_again_by_nmi),
 		cmocka_unit_test(a_halted_vcpu_takes_init_and_no_sipi),
 		cmocka_unit_test(nmi_does_not_end_the_wait_for_sipi),

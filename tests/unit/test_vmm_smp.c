@@ -30,6 +30,7 @@
 #define ID_NOT_WANTED 10
 #define CPUS	      3
 #define NMI	      SIGUSR1
+#define COMMAND	      0x4600ULL
 #define WATCHDOG      120 /* seconds: a lost request is an endless wait */
 #define BARRIERS      2000
 #define TOKEN_ROUNDS  5000
@@ -139,6 +140,11 @@ void io_delay(uint64_t microseconds)
 uint32_t apic_id(void)
 {
 	return id_here;
+}
+
+uint64_t apic_command(void)
+{
+	return COMMAND + id_here;
 }
 
 struct cpu *cpu_init(uint32_t id)
@@ -417,6 +423,15 @@ TEST(a_requester_waits_until_it_is_done)
 	let_do(await_blocked);
 }
 
+TEST(others_tell_what_they_have_sent)
+{
+	model.invepts = 0;
+	smp_request_others((enum cpu_request)(REQUEST_COMMAND | REQUEST_INVEPT));
+	for (unsigned int i = 1; i < CPUS; i++)
+		assert_int_equal(smp_cpu(i)->command, COMMAND + smp_cpu(i)->apic_id);
+	assert_int_equal(model.invepts, 2);
+}
+
 TEST(a_request_to_oneself_is_done_at_once)
 {
 	model.invepts = 0;
@@ -599,6 +614,7 @@ int main(void)
 		cmocka_unit_test(nobody_passes_a_barrier_alone),
 		cmocka_unit_test(requests_under_way_have_one_nmi),
 		cmocka_unit_test(a_requester_waits_until_it_is_done),
+		cmocka_unit_test(others_tell_what_they_have_sent),
 		cmocka_unit_test(a_request_to_oneself_is_done_at_once),
 		cmocka_unit_test(an_nmi_that_nobody_asked_for_is_a_guests),
 		cmocka_unit_test(no_wake_is_lost),
