@@ -192,7 +192,7 @@ define efi_link
 	$(call say,EFI)
 	$(Q)$(LD) -nostdlib -znocombreloc -z noexecstack -shared -Bsymbolic --no-undefined \
 		--build-id=none --defsym=_entry=efi_main -T $(call GNUEFI_FILE,elf_x86_64_efi.lds) \
-		$(call GNUEFI_FILE,crt0-efi-x86_64.o) $(filter %.o %.a,$^) \
+		$(call GNUEFI_FILE,crt0-efi-x86_64.o) $(filter %.o,$^) $(filter %.a,$^) \
 		$(call GNUEFI_FILE,libgnuefi.a) -o $(@:.efi=.so)
 	$(Q)SOURCE_DATE_EPOCH=0 $(OBJCOPY) -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym \
 		-j '.rel*' -j .reloc --target efi-app-x86_64 --subsystem=10 $(@:.efi=.so) $@
@@ -204,6 +204,7 @@ build/manfred.efi: $(LOADER_OBJECTS) build/efi/lib.a
 build/fredcheck.efi: $(FREDCHECK_OBJECTS) build/efi/lib.a
 	$(efi_link)
 
+build/tools/chain.efi: $(patsubst %,build/efi/boot/%.o,la57.c la57.asm)
 build/tools/%.efi: build/efi/tools/efi/%.c.o build/efi/lib.a
 	@mkdir -p $(@D)
 	$(efi_link)

@@ -5,6 +5,7 @@
  * results and writes them to files.
  */
 #include "boot/cpu.h"
+#include "boot/la57.h"
 #include "boot/loader.h"
 #include "lib/console.h"
 #include "lib/debug_exit.h"
@@ -44,13 +45,10 @@ static struct selftest_info suite_info;
 static struct elf suite;
 static struct timer *timer; /* NULL: the suite runs without firmware, and no file is written */
 static UINT64 timer_period;
+static uint64_t firmware_tables; /* CR3, where they have five levels */
 
 static bool check_machine(void)
 {
-	if (read_cr4() & CR4_LA57)
-		return loader_fail(&loader, EFI_UNSUPPORTED, "la57",
-				   "the firmware runs with 5-level paging (CR4.LA57), which cannot "
-				   "be left in 64-bit mode: disable it in the firmware setup");
 	if (!processor_has_fred())
 		return loader_fail(&loader, EFI_UNSUPPORTED, "no-fred",
 				   "this processor has no FRED (CPUID.(7,1):EAX[17] is 0)");
@@ -182,10 +180,14 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	ok = ok && check_machine();
 	ok = ok && collect_facts(&loader);
 	ok = ok && place_suite();
+	ok = ok && prepare_four_levels(&loader);
 	ok = ok && prepare_firmware(); /* the point of no return */
 	if (!ok)
 		return give_up(&loader);
 	describe();
+	if (read_cr4() & CR4_LA57)
+		firmware_tables = read_cr3();
+	enter_four_levels();
 	suite_enter(&suite_info, suite.entry);
 }
 
@@ -261,6 +263,11 @@ void suite_left(uint64_t failed, const struct results *results)
 	};
 	char line[LINE_MAX];
 
+	if (firmware_tables != 0) {
+		la57_switch(firmware_tables);
+		loader_log(&loader, "the firmware goes on, CR4 is %llx",
+			   (unsigned long long)read_cr4());
+	}
 	format_string(line, sizeof(line), "fredcheck: end status=%s reason=%s exits=0",
 		      failed ? "failed" : "ok", failed ? "tests" : "tests-passed");
 	describe_processor(&facts);

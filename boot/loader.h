@@ -133,8 +133,12 @@ void menu_run(struct loader *loader);
 void menu_pause(const struct loader *loader);
 
 /* machine.c */
-/* Refuse what the VMM could only die of: no VMX, VMX locked off, no NX, 5-level paging. */
+/* Refuse what the VMM could only die of: no VMX, VMX locked off, no NX. */
 bool check_processor(struct loader *loader);
+/* Where the firmware runs with 5-level paging: make leaving it ready, while there is a firmware. */
+bool prepare_four_levels(struct loader *loader);
+/* Leave it, with interrupts disabled: nothing of the firmware may be called from now on. */
+void enter_four_levels(void);
 /* As CPUID has it, with its blanks and without a terminating 0; all 0 where it has none. */
 void processor_name(char name[CPUID_NAME_SIZE]);
 /* Its revision; 0 in a virtual machine, which need not have the MSR. */

@@ -5,6 +5,7 @@
  * firmware knows.
  */
 #include "boot/cpu.h"
+#include "boot/la57.h"
 #include "boot/loader.h"
 #include "lib/acpi.h"
 #include "lib/format.h"
@@ -79,11 +80,29 @@ bool check_processor(struct loader *loader)
 		return loader_fail(loader, EFI_UNSUPPORTED, "no-nx",
 				   "no-execute pages are missing (CPUID.80000001H:EDX[20] is 0): "
 				   "enable 'Execute Disable' in the firmware setup");
-	if (read_cr4() & CR4_LA57)
-		return loader_fail(loader, EFI_UNSUPPORTED, "la57",
-				   "the firmware runs with 5-level paging (CR4.LA57), which cannot "
-				   "be left in 64-bit mode: disable it in the firmware setup");
 	return true;
+}
+
+bool prepare_four_levels(struct loader *loader)
+{
+	uint64_t memory;
+
+	if (!(read_cr4() & CR4_LA57))
+		return true;
+	memory = allocate_memory(loader, LA57_MEMORY, PAGE_SIZE, BELOW_4G);
+	if (memory == 0 || !la57_prepare(memory))
+		return loader_fail(loader, EFI_OUT_OF_RESOURCES, "no-memory",
+				   "the way off the firmware's 5-level paging needs %llu KiB below "
+				   "4 GiB",
+				   LA57_MEMORY >> 10);
+	loader_log(loader, "the firmware runs with 5-level paging: it is switched off");
+	return true;
+}
+
+void enter_four_levels(void)
+{
+	if (read_cr4() & CR4_LA57)
+		la57_switch(la57_lower_tables());
 }
 
 uint64_t find_rsdp(const EFI_SYSTEM_TABLE *system)

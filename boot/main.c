@@ -17,6 +17,7 @@ _Noreturn static void hand_over(struct loader *loader)
 	info->pool_base = loader->pool.next;
 	info->page_tables = loader->space.pml4;
 	memcpy((void *)(uintptr_t)loader->boot_info, info, sizeof(*info));
+	enter_four_levels();
 	enter_vmm(VMM_BASE + (loader->boot_info - info->vmm_base), loader->vmm.entry,
 		  loader->space.pml4);
 }
@@ -52,6 +53,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	ok = ok && collect_facts(&loader);
 	ok = ok && place_vmm(&loader);
 	ok = ok && build_page_tables(&loader);
+	ok = ok && prepare_four_levels(&loader);
 	ok = ok && leave_firmware(&loader); /* the point of no return */
 	if (!ok) {
 		status = give_up(&loader);

@@ -5,6 +5,7 @@
  * serial-over-LAN. Reads and writes nothing at addresses that the firmware has not mapped.
  */
 #include "boot/cpu.h"
+#include "boot/la57.h"
 #include "boot/loader.h"
 #include "lib/acpi.h"
 #include "lib/layout.h"
@@ -30,9 +31,6 @@
 #define BAR_64		 0x4U
 #define BAR_MMIO_MASK	 0xfffffff0U
 
-#define ENTRY_PRESENT 0x1U
-#define ENTRY_ADDRESS 0x000ffffffffff000ULL
-
 #define BITS_IN_BYTE 8U
 
 static uint32_t pci_read(uint32_t function, uint32_t offset)
@@ -51,16 +49,9 @@ static void pci_write(uint32_t function, uint32_t offset, uint32_t value)
 static bool is_mapped(uint64_t address, uint64_t size)
 {
 	struct page_pool pool = { 0 };
-	struct address_space space = { .pml4 = read_cr3() & ENTRY_ADDRESS, .pool = &pool };
+	struct address_space space = { .pml4 = la57_lower_tables(), .pool = &pool };
 	uint64_t first, last;
 
-	if (read_cr4() & CR4_LA57) {
-		const uint64_t lowest = *(const uint64_t *)(uintptr_t)space.pml4;
-
-		if (!(lowest & ENTRY_PRESENT))
-			return false;
-		space.pml4 = lowest & ENTRY_ADDRESS;
-	}
 	return paging_lookup(&space, address, &first, NULL) &&
 	       paging_lookup(&space, address + size - 1, &last, NULL) && first == address;
 }

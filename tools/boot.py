@@ -37,9 +37,13 @@ def manfred_image(image, config, files=None, data_partition=False, name=BOOT_FIL
     mkimage.make_image(image, content, data_partition)
 
 
-def fredcheck_image(image, config):
-    """The suite on the bare machine; `config` is a dict for fredcheck.cfg."""
-    files = {BOOT_FILE: FREDCHECK, "fredcheck.cfg": config_text(config).encode()}
+def fredcheck_image(image, config, firmware=None):
+    """The suite on the bare machine; `config` is a dict for fredcheck.cfg, `firmware` as below."""
+    files = {"fredcheck.cfg": config_text(config).encode()}
+    if firmware:
+        files.update({BOOT_FILE: CHAIN_LOADER, "next.efi": FREDCHECK, firmware: b"yes"})
+    else:
+        files[BOOT_FILE] = FREDCHECK
     mkimage.make_image(image, files)
 
 
@@ -70,9 +74,10 @@ def bare_linux_image(image, kernel=KERNEL, initrd=INITRD, cmdline=""):
     mkimage.make_image(image, dict(files, options=text.encode()), data_partition=True)
 
 
-def locked_image(image, config):
-    """Manfred on a machine whose firmware has locked VMX off."""
-    files = {BOOT_FILE: CHAIN_LOADER, "lock-vmx": b"yes"}
+def firmware_image(image, config, firmware):
+    """Manfred on a machine whose firmware has locked VMX off, `lock-vmx`, or runs with 5-level
+    paging, `la57`."""
+    files = {BOOT_FILE: CHAIN_LOADER, firmware: b"yes"}
     manfred_image(image, config, files, name="next.efi")
 
 

@@ -102,6 +102,7 @@ class Machine:
     memory: int = 512  # MiB
     cpus: int = 1
     model: str = ""  # "": the best that the emulator has
+    features: str = ""  # Bochs: what its model gets besides; QEMU's are part of `model`
     ips: int = IPS  # instructions in a second of its devices
     # Bochs: a graphics card that the firmware has a framebuffer of. What it shows
     # is in the run's folder, a picture a second: SDL_window1-NUMBER.bmp.
@@ -191,7 +192,8 @@ class Bochs:
             f"romimage: file={FIRMWARE}, address={FIRMWARE_BASE:#x}",
             f"vgaromimage: file={VGA_FIRMWARE}",
             f"pci: enabled=1, chipset=i440fx{', slot1=cirrus' if machine.graphics else ''}",
-            f"cpu: model={model}, count={machine.cpus}, ips={machine.ips}, reset_on_triple_fault=1",
+            f"cpu: model={model}, count={machine.cpus}, ips={machine.ips}, reset_on_triple_fault=1"
+            + (f', add_features="{machine.features}"' if machine.features else ""),
             f"clock: sync=none, time0={TIME0}",
             f"com1: enabled=1, mode={mode}, dev={serial}",
             "ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14",

@@ -54,8 +54,7 @@ static void load_gdt(struct cpu *cpu)
 
 static void set_control_registers(void)
 {
-	const uint64_t kept = CR4_PAE | CR4_LA57;
-	uint64_t cr4 = (read_cr4() & kept) | CR4_PAE | CR4_MCE;
+	uint64_t cr4 = CR4_PAE | CR4_MCE;
 
 	/* XSETBV on behalf of a guest needs OSXSAVE; the VMM itself never touches vector registers.
 	 */

@@ -186,10 +186,10 @@ def linux(request, bochs):
 
 def _manfred_runner(request, run_on, default_timeout):
     def run(config, files=None, machine=emulator.Machine(), timeout=default_timeout, grace=0,
-            locked=False, **options):
+            firmware=None, **options):
         def make_image(image):
-            if locked:
-                boot.locked_image(image, config)
+            if firmware:
+                boot.firmware_image(image, config, firmware)
             else:
                 boot.manfred_image(image, config, files, **options)
 
@@ -201,7 +201,7 @@ def _manfred_runner(request, run_on, default_timeout):
 @pytest.fixture(scope="class")
 def manfred(request, bochs):
     """Boots Manfred with a manfred.cfg, a dict or text, and further files on the ESP;
-    locked: on a machine whose firmware has locked VMX off."""
+    firmware: on a machine whose firmware is so, see boot.firmware_image."""
     return _manfred_runner(request, bochs, 120)
 
 
@@ -209,9 +209,9 @@ def manfred(request, bochs):
 def fredcheck(request):
     """Boots fredcheck.efi on an emulator: fredcheck(run_on, key=value of fredcheck.cfg, ...)."""
 
-    def run(run_on, machine=emulator.Machine(), timeout=120, **config):
+    def run(run_on, machine=emulator.Machine(), timeout=120, firmware=None, **config):
         def make_image(image):
-            boot.fredcheck_image(image, config)
+            boot.fredcheck_image(image, config, firmware)
 
         return _start(request, run_on, make_image, machine, timeout, grace=0)
 

@@ -171,7 +171,7 @@ class TestNmiInTheVmm:
 
 class TestVmxLockedOff:
     def test_says_so(self, manfred):
-        log = manfred({"guest": "selftest"}, locked=True)
+        log = manfred({"guest": "selftest"}, firmware="lock-vmx")
         log.says(r"VMX is locked off by firmware: enable .* in the firmware setup")
         log.ends("failed", "vmx-locked")
 

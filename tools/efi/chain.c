@@ -4,16 +4,20 @@
  * which is a UEFI application too, that is Linux without Manfred, to compare with.
  * With Manfred and a file \lock-vmx it is a machine whose firmware has locked VMX
  * off; with a file \acpi one whose firmware has these ACPI tables. The file is
- * their memory from ACPI_ADDRESS on, and begins with the root pointer.
+ * their memory from ACPI_ADDRESS on, and begins with the root pointer. With a
+ * file \la57 it is one whose firmware runs with 5-level paging.
  */
 #include <efi.h>
 
+#include "boot/cpu.h"
+#include "boot/la57.h"
 #include "lib/format.h"
 #include "tools/efi/serial.h"
 
 #define OPTIONS_MAX	       2048
 #define MSR_FEATURE_CONTROL    0x3a
 #define FEATURE_CONTROL_LOCKED 1U
+#define TOP_BELOW_4G	       0xffffffffULL
 #define ACPI_ADDRESS	       0x7000000ULL /* tools/acpi_tables.py has the same */
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
@@ -123,6 +127,45 @@ static EFI_STATUS install_acpi_if_asked(EFI_SYSTEM_TABLE *system, EFI_HANDLE vol
 	return system->BootServices->InstallConfigurationTable(&guid, (void *)address);
 }
 
+/* There, back, and there again: both ways work. */
+static EFI_STATUS switch_to_five_levels(EFI_SYSTEM_TABLE *system)
+{
+	EFI_PHYSICAL_ADDRESS block = TOP_BELOW_4G;
+	const uint64_t four = read_cr3();
+	EFI_STATUS status;
+	uint64_t five;
+
+	status = system->BootServices->AllocatePages(AllocateMaxAddress, EfiBootServicesData,
+						     EFI_SIZE_TO_PAGES(LA57_MEMORY) + 1, &block);
+	if (EFI_ERROR(status) || !la57_prepare(block))
+		return EFI_OUT_OF_RESOURCES;
+	five = la57_fifth_level(block + LA57_MEMORY, four);
+	la57_switch(five);
+	la57_switch(four);
+	la57_switch(five);
+	asm volatile("sti");
+	return EFI_SUCCESS;
+}
+
+static EFI_STATUS use_five_levels_if_asked(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume)
+{
+	EFI_FILE_PROTOCOL *file;
+	EFI_STATUS status;
+	char line[64];
+
+	if (EFI_ERROR(open_file(system, volume, L"\\la57", &file)))
+		return EFI_SUCCESS;
+	if (!(read_cr4() & CR4_LA57)) {
+		status = switch_to_five_levels(system);
+		if (EFI_ERROR(status))
+			return status;
+	}
+	format_string(line, sizeof(line), "\nchain: the firmware goes on, CR4 is %llx\n",
+		      (unsigned long long)read_cr4());
+	write_serial(line);
+	return EFI_SUCCESS;
+}
+
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 {
 	EFI_GUID guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
@@ -135,6 +178,9 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	UINTN size;
 
 	status = system->BootServices->HandleProtocol(image, &guid, (void **)&self);
+	if (EFI_ERROR(status))
+		return status;
+	status = use_five_levels_if_asked(system, self->DeviceHandle);
 	if (EFI_ERROR(status))
 		return status;
 	status = read_program(system, self->DeviceHandle, &program, &size);
