@@ -4,17 +4,23 @@
  * the loader was started with.
  */
 #include "boot/loader.h"
+#include "lib/bzimage.h"
 #include "lib/format.h"
 #include "lib/layout.h"
+#include "lib/multiboot.h"
 #include "lib/string.h"
+#include "lib/utf8.h"
 
 #define CONFIG_SUFFIX	 ".cfg"
 #define CONFIG_SIZE_MAX	 0x10000
 #define OPTIONS_SIZE_MAX 4096
 #define FILE_NAME_MAX	 256
 /* Some firmware cannot read many MiB at once. */
-#define READ_CHUNK	      0x100000
-#define INITRD_BELOW	      0x80000000ULL
+#define READ_CHUNK   0x100000
+#define INITRD_BELOW 0x80000000ULL
+/* No file system's own: the path is that of a folder. */
+#define IS_A_FOLDER	      EFI_LOAD_ERROR
+#define CHAR16_LAST	      0xffffU
 #define PROGRAM_SUFFIX	      ".efi"
 #define PROGRAM_SUFFIX_UPPER  ".EFI"
 #define PROGRAM_SUFFIX_LENGTH (sizeof(PROGRAM_SUFFIX) - 1)
@@ -48,6 +54,50 @@ bool open_volume(struct loader *loader)
 	return true;
 }
 
+const char *volume_trouble(EFI_STATUS status)
+{
+	switch (status) {
+	case EFI_NOT_FOUND:
+		return "not found on the boot volume";
+	case IS_A_FOLDER:
+		return "is a folder: name a file in it";
+	case EFI_INVALID_PARAMETER:
+		return "no file can have this name";
+	case EFI_NO_MEDIA:
+	case EFI_MEDIA_CHANGED:
+		return "the boot volume is gone: has the stick been pulled out?";
+	case EFI_DEVICE_ERROR:
+		return "the boot volume reports an error: try another stick, or another port";
+	case EFI_VOLUME_CORRUPTED:
+		return "the boot volume's file system is damaged: write the stick again";
+	case EFI_VOLUME_FULL:
+		return "the boot volume is full";
+	case EFI_WRITE_PROTECTED:
+		return "the boot volume is read-only";
+	default:
+		return "the firmware refuses";
+	}
+}
+
+/* As the firmware writes it; what no name can have becomes a '*', which no file has. */
+static void firmware_path(CHAR16 name[CONFIG_PATH_MAX], const char *path)
+{
+	const size_t length = strnlen(path, CONFIG_PATH_MAX - 1);
+	size_t count = 0;
+
+	for (size_t at = 0, size; at < length; at += size) {
+		uint32_t c;
+
+		size = utf8_take(path + at, length - at, &c);
+		if (size == 0 || c > CHAR16_LAST) {
+			size = size == 0 ? 1 : size;
+			c = '*';
+		}
+		name[count++] = c == '/' ? L'\\' : (CHAR16)c;
+	}
+	name[count] = L'\0';
+}
+
 static EFI_STATUS open_file(struct loader *loader, const char *path, struct file *file)
 {
 	EFI_GUID info_guid = EFI_FILE_INFO_ID;
@@ -57,19 +107,15 @@ static EFI_STATUS open_file(struct loader *loader, const char *path, struct file
 	} buffer;
 	UINTN size = sizeof(buffer);
 	CHAR16 name[CONFIG_PATH_MAX];
-	const size_t length = strnlen(path, CONFIG_PATH_MAX - 1);
 	EFI_STATUS status;
 
-	for (size_t i = 0; i < length; i++)
-		name[i] = path[i] == '/' ? L'\\' : (uint8_t)path[i];
-	name[length] = L'\0';
-
+	firmware_path(name, path);
 	status = loader->volume->Open(loader->volume, &file->handle, name, EFI_FILE_MODE_READ, 0);
 	if (EFI_ERROR(status))
 		return status;
 	status = file->handle->GetInfo(file->handle, &info_guid, &size, &buffer);
 	if (!EFI_ERROR(status) && (buffer.info.Attribute & EFI_FILE_DIRECTORY))
-		status = EFI_NOT_FOUND;
+		status = IS_A_FOLDER;
 	if (EFI_ERROR(status))
 		file->handle->Close(file->handle);
 	file->size = buffer.info.FileSize;
@@ -117,8 +163,9 @@ static bool load_open_file(struct loader *loader, const struct file *file, const
 	loaded->size = file->size;
 	status = read_file(file, loaded->base);
 	if (EFI_ERROR(status))
-		return loader_fail(loader, status, "firmware", "%s: cannot be read (status 0x%lx)",
-				   key, (unsigned long)status);
+		return loader_fail(loader, status, "firmware",
+				   "%s cannot be read: %s (status 0x%lx)", key,
+				   volume_trouble(status), (unsigned long)status);
 	return true;
 }
 
@@ -153,7 +200,8 @@ bool read_config(struct loader *loader)
 				   "manfred.cfg: not found on the boot volume: put one into its "
 				   "root folder, for a start with the line: guest = selftest");
 	if (EFI_ERROR(status))
-		return firmware_failed(loader, status, "the configuration file cannot be opened");
+		return loader_fail(loader, status, "firmware", "%s: %s (status 0x%lx)", name + 1,
+				   volume_trouble(status), (unsigned long)status);
 	if (file.size > CONFIG_SIZE_MAX) {
 		file.handle->Close(file.handle);
 		return loader_fail(loader, EFI_INVALID_PARAMETER, "config",
@@ -254,13 +302,12 @@ static bool load_file(struct loader *loader, const char *key, const char *path, 
 	struct file file;
 	EFI_STATUS status = open_file(loader, path, &file);
 
-	if (status == EFI_NOT_FOUND)
-		return loader_fail(loader, status, "missing-file",
-				   "%s = %s: not found on the boot volume", key, path);
+	if (status == EFI_NOT_FOUND || status == IS_A_FOLDER || status == EFI_INVALID_PARAMETER)
+		return loader_fail(loader, status, "missing-file", "%s = %s: %s", key, path,
+				   volume_trouble(status));
 	if (EFI_ERROR(status))
-		return loader_fail(loader, status, "firmware",
-				   "%s = %s: cannot be opened (status 0x%lx)", key, path,
-				   (unsigned long)status);
+		return loader_fail(loader, status, "firmware", "%s = %s: %s (status 0x%lx)", key,
+				   path, volume_trouble(status), (unsigned long)status);
 	if (file.size == 0) {
 		file.handle->Close(file.handle);
 		return loader_fail(loader, EFI_LOAD_ERROR, "bad-file", "%s = %s: the file is empty",
@@ -276,6 +323,21 @@ static bool load_file(struct loader *loader, const char *key, const char *path, 
 bool load_program(struct loader *loader, const char *path, struct boot_file *program)
 {
 	return load_file(loader, "program", path, ANYWHERE, program);
+}
+
+/* While there still is a firmware to go back to; the VMM looks at it once more. */
+static bool check_kernel(struct loader *loader, const struct guest_config *guest,
+			 const struct boot_file *kernel)
+{
+	const void *const file = (const void *)(uintptr_t)kernel->base;
+	struct multiboot_kernel multiboot;
+	struct bzimage bzimage;
+	const char *const error = guest->kind == GUEST_LINUX
+					  ? bzimage_parse(file, (size_t)kernel->size, &bzimage)
+					  : multiboot_parse(file, (size_t)kernel->size, &multiboot);
+
+	return error == NULL || loader_fail(loader, EFI_LOAD_ERROR, "bad-kernel", "%s = %s: %s",
+					    key_of(guest, "kernel"), guest->kernel, error);
 }
 
 /* Old kernels want the initrd below 2 GiB; Multiboot has 32-bit addresses for its modules. */
@@ -294,13 +356,14 @@ static bool load_files_of(struct loader *loader, const struct guest_config *gues
 		if (!load_file(loader, key_of(guest, "module"), guest->modules[i], BELOW_4G,
 			       &files->modules[i]))
 			return false;
-	return true;
+	return check_kernel(loader, guest, &files->kernel);
 }
 
 bool load_guest_files(struct loader *loader)
 {
 	struct boot_info *const info = &loader->info;
 
+	memset(info->guests, 0, sizeof(info->guests)); /* of a start that has failed */
 	for (uint32_t i = 0; i < info->config.guest_count; i++)
 		if (!load_files_of(loader, &info->config.guests[i], &info->guests[i]))
 			return false;

@@ -108,6 +108,8 @@ void console_print(const char *format, ...) __attribute__((format(printf, 1, 2))
 void serial_find(struct loader *loader, const struct serial_choice *choice, struct serial *serial);
 
 /* files.c */
+/* What a failed call of the boot volume's file system means, and what can be done about it. */
+const char *volume_trouble(EFI_STATUS status);
 /* The volume that manfred.efi was started from. */
 bool open_volume(struct loader *loader);
 /* \manfred.cfg into info.config; fredcheck.efi's may be missing. */
@@ -127,8 +129,11 @@ bool firmware_enter_setup(struct loader *loader);
 void firmware_reset(const struct loader *loader);
 
 /* menu.c */
-/* Show the menu, if manfred.cfg wants one. What is chosen is in info.config then. */
-void menu_run(struct loader *loader);
+/*
+ * Show the menu, if manfred.cfg wants one, load the guests' files, and check the processor. What is
+ * chosen is in info.config then. What fails says why, and the menu comes back if there is somebody.
+ */
+bool menu_run(struct loader *loader);
 /* Let the user read what is on the screen: until a key, or for half a minute. */
 void menu_pause(const struct loader *loader);
 

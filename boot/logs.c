@@ -134,10 +134,7 @@ bool logs_write_file(struct loader *loader, const char *name, const struct text_
 	if (!EFI_ERROR(status))
 		return true;
 	console_print("%s: \\%s is not written: %s (status 0x%lx)", loader->program, name,
-		      status == EFI_VOLUME_FULL	      ? "the boot volume is full"
-		      : status == EFI_WRITE_PROTECTED ? "the boot volume is read-only"
-						      : "the firmware refuses",
-		      (unsigned long)status);
+		      volume_trouble(status), (unsigned long)status);
 	return false;
 }
 

@@ -44,12 +44,9 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	ok = ok && read_options(&loader);
 	/* With a menu, or without a sound manfred.cfg, somebody may be there to read. */
 	pause = !ok || loader.info.config.menu != 0;
-	if (ok) {
+	if (ok)
 		logs_save(&loader);
-		menu_run(&loader);
-	}
-	ok = ok && load_guest_files(&loader);
-	ok = ok && check_processor(&loader);
+	ok = ok && menu_run(&loader);
 	ok = ok && collect_facts(&loader);
 	ok = ok && place_vmm(&loader);
 	ok = ok && build_page_tables(&loader);

@@ -36,6 +36,7 @@ struct menu {
 	struct entry entries[ENTRIES_MAX];
 	unsigned int count, selected;
 	bool secure_boot;
+	bool by_key;	    /* somebody has chosen */
 	unsigned int lines; /* that are drawn, for the way back to the first */
 };
 
@@ -189,15 +190,15 @@ static bool take_key(struct menu *menu, enum key key)
 static enum action choose(const struct loader *loader, struct menu *menu, unsigned int seconds)
 {
 	unsigned int left = seconds * MS_PER_S;
-	bool chosen = false;
 
 	menu->lines = 0;
+	menu->by_key = false;
 	draw(menu, seconds);
-	while (!chosen) {
+	while (!menu->by_key) {
 		const enum key key = read_key(loader);
 
 		if (key != KEY_NONE && key != KEY_OTHER) {
-			chosen = take_key(menu, key);
+			menu->by_key = take_key(menu, key);
 			left = 0;
 			seconds = 0;
 			draw(menu, 0);
@@ -224,8 +225,10 @@ static bool start_bare(struct loader *loader)
 	EFI_STATUS status;
 	void *loaded;
 
-	if (!load_program(loader, BARE_PROGRAM, &file))
+	if (!load_program(loader, BARE_PROGRAM, &file)) {
+		free_memory(loader, allocations);
 		return false;
+	}
 	status = loader->boot->LoadImage(FALSE, loader->image, NULL, (void *)(uintptr_t)file.base,
 					 (UINTN)file.size, &image);
 	free_memory(loader, allocations);
@@ -236,6 +239,17 @@ static bool start_bare(struct loader *loader)
 		((EFI_LOADED_IMAGE *)loaded)->DeviceHandle = loader->loaded_image->DeviceHandle;
 	/* It comes back only when it cannot run, and has said why. */
 	loader->boot->StartImage(image, NULL, NULL);
+	return false;
+}
+
+/* All that can fail for what manfred.cfg says, or the processor lacks: a menu comes back then. */
+static bool prepare_guests(struct loader *loader)
+{
+	const unsigned int allocations = loader->allocation_count;
+
+	if (load_guest_files(loader) && check_processor(loader))
+		return true;
+	free_memory(loader, allocations);
 	return false;
 }
 
@@ -254,9 +268,11 @@ static bool start_conformance(struct loader *loader, enum fred_mode fred)
 	if (fred == FRED_NATIVE && !processor_has_fred())
 		return loader_fail(loader, EFI_UNSUPPORTED, "no-fred",
 				   "this processor has no FRED (CPUID.(7,1):EAX[17] is 0)");
+	if (!check_processor(loader))
+		return false;
 	config_choose_selftest(config, fred);
 	keep_results(config);
-	return true;
+	return prepare_guests(loader);
 }
 
 /* Returns true when the boot is to go on. */
@@ -265,7 +281,7 @@ static bool act(struct loader *loader, enum action action)
 	switch (action) {
 	case START_CONFIGURED:
 		keep_results(&loader->info.config);
-		return true;
+		return prepare_guests(loader);
 	case START_BARE:
 		return start_bare(loader);
 	case START_NATIVE:
@@ -284,17 +300,21 @@ static bool act(struct loader *loader, enum action action)
 	return false;
 }
 
-void menu_run(struct loader *loader)
+bool menu_run(struct loader *loader)
 {
 	static struct menu menu;
 	unsigned int seconds = loader->info.config.menu;
 
 	if (seconds == 0)
-		return;
+		return prepare_guests(loader);
 	fill(&menu, loader);
 	while (!act(loader, choose(loader, &menu, seconds))) {
+		/* A machine that nobody watches has to end. */
+		if (!menu.by_key)
+			return false;
 		console_select(loader->info.config.console);
 		menu_pause(loader);
 		seconds = 0;
 	}
+	return true;
 }

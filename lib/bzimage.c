@@ -90,10 +90,10 @@ const char *bzimage_parse(const void *file, size_t size, struct bzimage *image)
 	struct setup_header header;
 
 	if (size < BZIMAGE_HEADER + sizeof(header))
-		return "the kernel file is too short for a Linux kernel";
+		return "the kernel file is not a Linux bzImage: it is too short for one";
 	memcpy(&header, (const uint8_t *)file + BZIMAGE_HEADER, sizeof(header));
 	if (header.boot_flag != BOOT_FLAG || header.header != HEADER_MAGIC)
-		return "the kernel file is not a Linux bzImage: it has no setup header";
+		return "the kernel file is not a Linux bzImage for x86: it has no setup header";
 	if (header.version < VERSION_MIN)
 		return "the kernel's boot protocol is older than 2.12 (Linux 3.8)";
 	if (!(header.xloadflags & XLF_KERNEL_64))

@@ -8,11 +8,14 @@
 #include "lib/config.h"
 #include "lib/format.h"
 #include "lib/string.h"
+#include "lib/utf8.h"
 
 #define ALLOWED_MAX   192 /* room for a list of allowed names */
 #define QUOTED_MAX    48  /* how much of a wrong word an error shows */
 #define KIBIBYTE_BITS 10
 #define SECTION_WORD  "guest"
+#define DELETE	      0x7fU /* and the other control characters up to ... */
+#define CONTROL_LAST  0x9fU
 
 struct choice {
 	const char *name;
@@ -433,13 +436,15 @@ static bool parse_section(struct pass *pass, struct slice line)
 		    line.text);
 }
 
-/* Text only: a NUL would end a string early, and tells of a file in UTF-16. */
+/* Text only: a NUL would end a string early, and errors quote the line. */
 static bool check_characters(struct pass *pass, struct slice line)
 {
-	for (size_t i = 0; i < line.length; i++) {
+	for (size_t i = 0, size; i < line.length; i += size) {
 		const unsigned int byte = (unsigned char)line.text[i];
+		uint32_t c;
 
-		if (byte < ' ' && byte != '\t')
+		size = utf8_take(line.text + i, line.length - i, &c);
+		if (size == 0 || (c < ' ' && c != '\t') || (c >= DELETE && c <= CONTROL_LAST))
 			return FAIL(pass, "byte 0x%02x in the line; allowed is plain text in UTF-8",
 				    byte);
 	}
@@ -479,14 +484,20 @@ static bool parse_line(struct pass *pass, struct slice line)
 	return set(pass, trim(name), trim(value));
 }
 
+/* Of a byte order mark that the text may begin with; 0: it does not. */
+static size_t length_of_mark(const char *text, size_t length, const char *mark)
+{
+	return length >= strlen(mark) && memcmp(text, mark, strlen(mark)) == 0 ? strlen(mark) : 0;
+}
+
 bool config_parse_file(struct config *config, const char *text, size_t length,
 		       struct config_error *error)
 {
-	static const char byte_order_mark[] = "\xef\xbb\xbf";
-	const size_t mark = sizeof(byte_order_mark) - 1;
-	struct pass pass = { .config = config, .error = error };
-	size_t start = length >= mark && memcmp(text, byte_order_mark, mark) == 0 ? mark : 0;
+	struct pass pass = { .config = config, .error = error, .line = 1 };
+	size_t start = length_of_mark(text, length, "\xef\xbb\xbf");
 
+	if (length_of_mark(text, length, "\xff\xfe") || length_of_mark(text, length, "\xfe\xff"))
+		return FAIL(&pass, "the file is in UTF-16: save it as UTF-8");
 	while (start < length) {
 		struct slice line = { text + start, 0 };
 
@@ -495,9 +506,9 @@ bool config_parse_file(struct config *config, const char *text, size_t length,
 		start += line.length + 1;
 		if (line.length > 0 && line.text[line.length - 1] == '\r')
 			line.length--;
-		pass.line++;
 		if (!parse_line(&pass, line))
 			return false;
+		pass.line++;
 	}
 	return true;
 }

@@ -14,6 +14,7 @@ import pathlib
 import re
 import select
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -57,6 +58,8 @@ FRED_ERRATA = "FR-4,FR-7,FR-8,FR-10,FR-11,FR-12,FR-20,FR-21,FR-22"
 SOFT_FRED_ERRATA = "BX-14"
 # Instructions in an emulated second, as the devices count it.
 IPS = 100_000_000
+# MiB that Bochs itself takes at most; of a larger machine it puts into a file what is not in use.
+HOST_MEMORY_MAX = 2048
 # 2026-01-01: the emulated clock starts at the same time in every run.
 TIME0 = 1767225600
 
@@ -113,6 +116,9 @@ class Machine:
     # tests; "": it does not.
     secure_boot: str = ""
     read_only: bool = False  # QEMU: the disk
+    stick: bool = False  # QEMU: the disk is a USB stick, for pull_stick()
+    screen: bool = True  # QEMU: there is one
+    unreadable: bytes = b""  # QEMU: the first sector with these bytes gives an error
 
 
 class Bochs:
@@ -188,7 +194,7 @@ class Bochs:
             "error: action=report",
             "info: action=ignore",
             "debug: action=ignore",
-            f"memory: guest={machine.memory}, host={machine.memory}",
+            f"memory: guest={machine.memory}, host={min(machine.memory, HOST_MEMORY_MAX)}",
             f"romimage: file={FIRMWARE}, address={FIRMWARE_BASE:#x}",
             f"vgaromimage: file={VGA_FIRMWARE}",
             f"pci: enabled=1, chipset=i440fx{', slot1=cirrus' if machine.graphics else ''}",
@@ -281,7 +287,6 @@ class Qemu:
             "pci": ["-device", "pci-serial,chardev=line,addr=1d.0"],
             "none": [],
         }[machine.serial]
-        disk = ",if=virtio,readonly=on" if machine.read_only else ""
         firmware = ["-machine", "pc,accel=tcg", "-bios", str(FIRMWARE)]
         if machine.secure_boot:
             flash = "if=pflash,format=raw,snapshot=on,file="
@@ -293,10 +298,45 @@ class Qemu:
             ]
         return [self.program, *firmware, "-cpu", machine.model or "max",
                 "-smp", str(machine.cpus), "-m", str(machine.memory),
-                "-drive", f"format=raw,file={image}{disk}", "-serial", "none",
+                *self._disk(image, machine), "-serial", "none",
+                *([] if machine.screen else ["-vga", "none"]),
                 "-chardev", f"{backend},id=line", *serial,
                 "-display", "none", "-monitor", "none", "-net", "none",
                 "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
+
+    @staticmethod
+    def _disk(image, machine):
+        drive = f"format=raw,file={image}"
+        if machine.unreadable:
+            sector = pathlib.Path(image).read_bytes().index(machine.unreadable) // 512
+            fault = "file.inject-error.0"
+            drive = (f"if=virtio,format=raw,rerror=report,file.driver=blkdebug,"
+                     f"{fault}.event=read_aio,{fault}.sector={sector},"
+                     f"file.image.driver=file,file.image.filename={image}")
+        elif machine.read_only:
+            drive += ",if=virtio,readonly=on"
+        if not machine.stick:
+            return ["-drive", drive]
+        return ["-drive", f"if=none,id=disk,{drive}", "-device", "qemu-xhci",
+                "-device", "usb-storage,drive=disk,id=stick,removable=on",
+                "-qmp", f"unix:{image}.qmp,server=on,wait=off"]
+
+    @staticmethod
+    def pull_stick(image):
+        """As a hand does it while the machine runs."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.connect(f"{image}.qmp")
+            answers = monitor.makefile()
+            json.loads(answers.readline())  # its greeting
+            for command in ({"execute": "qmp_capabilities"},
+                            {"execute": "device_del", "arguments": {"id": "stick"}}):
+                monitor.sendall(json.dumps(command).encode())
+                while True:  # events come between
+                    answer = json.loads(answers.readline())
+                    if "error" in answer:
+                        raise EmulatorError(answer["error"]["desc"])
+                    if "return" in answer:
+                        break
 
     def start(self, image, machine, folder, serial):
         return subprocess.Popen(

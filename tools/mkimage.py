@@ -26,7 +26,8 @@ NAMESPACE = uuid.UUID("6d616e66-7265-6400-8000-000000000000")
 
 
 def _run(*command):
-    environment = dict(os.environ, SOURCE_DATE_EPOCH="315532800", TZ="UTC0", MTOOLS_SKIP_CHECK="1")
+    environment = dict(os.environ, SOURCE_DATE_EPOCH="315532800", TZ="UTC0", LC_ALL="C.UTF-8",
+                       MTOOLS_SKIP_CHECK="1")
     done = subprocess.run(
         [str(word) for word in command],
         env=environment,

@@ -400,7 +400,8 @@ class TestConfigs:
     def reader(self, tmp_path_factory):
         folder = tmp_path_factory.mktemp("config")
         (folder / "read.c").write_text(READ_CONFIG)
-        sources = [folder / "read.c", "lib/config.c", "lib/format.c", "lib/serial.c"]
+        sources = [folder / "read.c", "lib/config.c", "lib/format.c", "lib/serial.c",
+                   "lib/utf8.c"]
         # Only what config.c calls, and not what the rest of serial.c would want.
         sections = ["-ffunction-sections", "-Wl,--gc-sections"]
         subprocess.run([*HOST, *sections, *map(str, sources), "-o", str(folder / "read")], cwd=ROOT,

@@ -2,7 +2,6 @@
 """The built-in guest, Multiboot guests, and guests and files that are wrong."""
 import re
 
-import boot
 import emulator
 import pytest
 
@@ -101,39 +100,6 @@ class TestTripleFault:
 
     def test_says_so(self, log):
         log.says(r"triple fault")
-        log.ends("failed")
-
-
-def damaged_kernel(damage):
-    kernel = bytearray(boot.KERNEL.read_bytes())
-    if damage == "magic":
-        kernel[0x202:0x206] = b"XXXX"
-    elif damage == "truncated":
-        del kernel[len(kernel) // 2 :]
-    elif damage == "header-only":
-        del kernel[600:]
-    return bytes(kernel)
-
-
-class TestBadKernels:
-    """Files that are there, but are not what manfred.cfg says."""
-
-    @pytest.mark.parametrize(
-        "damage,line",
-        (
-            ("magic", "the kernel file is not a Linux bzImage"),
-            ("truncated", "the kernel file is truncated"),
-            ("header-only", "the kernel file is too short for a Linux kernel"),
-        ),
-    )
-    def test_linux(self, manfred, damage, line):
-        log = manfred({"guest": "linux", "kernel": r"\k"}, {"k": damaged_kernel(damage)})
-        log.says(line)
-        log.ends("failed")
-
-    def test_multiboot(self, manfred):
-        log = manfred({"guest": "multiboot", "kernel": r"\k"}, {"k": b"no ELF file" * 1000})
-        log.says(r"the kernel file has no Multiboot header")
         log.ends("failed")
 
 

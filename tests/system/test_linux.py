@@ -66,6 +66,24 @@ class TestLinuxReboot:
         assert FIRMWARE_STARTS.search(after), "the machine did not reset"
 
 
+class TestLinuxMuchMemory:
+    """More than 4 GiB, on both sides of the hole below that."""
+
+    MACHINE = emulator.Machine(memory=6144)
+
+    @pytest.fixture(scope="class")
+    def log(self, linux):
+        return linux(machine=self.MACHINE)
+
+    def test_linux_has_it(self, log):
+        free = int(log.says(r"leaving the firmware; (\d+) MiB of RAM are free")[1])
+        assert free > 5000
+        size = int(log.find(r"^linux: MemTotal: +(\d+) kB$")[1])
+        # A 64th is what the kernel keeps to describe it.
+        assert size > (free << 10) * 63 // 64 - KERNEL_TAKES_KB
+        log.ends("ok")
+
+
 class TestLinuxInitrdTooLarge:
     """It fits into the machine, but not into the guest's share."""
 

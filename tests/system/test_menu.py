@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The loader's menu, by the keys of a terminal on the serial line."""
 import boot
+import emulator
 import pexpect
 import pytest
 
@@ -51,9 +52,10 @@ class TestKeys:
         terminal.send(" ")
         terminal.expect(drawn(2))
         terminal.send("4")
-        terminal.expect(r"manfred: loader: guest = selftest")
-        terminal.expect(END)
-        assert terminal.match.groups() == ("failed", "no-vmx")
+        terminal.expect(r"manfred: this processor has no VMX")
+        terminal.expect("Press a key")
+        terminal.send(" ")
+        terminal.expect(drawn(3))
 
 
 class TestCountdown:
@@ -70,6 +72,43 @@ class TestCountdown:
         assert terminal.expect([r"Boot0001|BdsDxe|Shell", pexpect.TIMEOUT], timeout=5) == 1
         terminal.send("x")
         terminal.expect(r"BdsDxe|Shell")
+
+
+class TestWrongFile:
+    def test_who_has_chosen_it_chooses_again(self, machine):
+        config = {"menu": 300, "guest": "linux", "kernel": r"\k", "initrd": r"\absent"}
+        entries = (r"Linux as a guest: \\k", *ENTRIES[1:])
+        terminal = machine(config, {"k": b"no kernel"}, entries=entries)
+        for _ in range(2):
+            terminal.send("1")
+            terminal.expect(r"manfred: initrd = \\absent: not found")
+            terminal.expect("Press a key")
+            terminal.send(" ")
+            terminal.expect(drawn(0, entries))
+        terminal.send("4")
+        terminal.expect(r"manfred: this processor has no VMX")
+
+
+class TestPulledStick:
+    """The stick is pulled out while the menu waits: clear messages, and the menu comes back."""
+
+    def test_says_so(self, terminal, qemu, tmp_path):
+        image = tmp_path / "disk.img"
+        config = {"menu": 300, "guest": "linux", "kernel": r"\k"}
+        boot.manfred_image(image, config, {"k": b"no kernel", "fredcheck.efi": boot.FREDCHECK})
+        started = terminal(image, emulator.Machine(stick=True))
+        entries = (r"Linux as a guest: \\k", *ENTRIES[1:])
+        started.expect(drawn(0, entries))
+        qemu.pull_stick(image)
+        for digit, file in (("1", r"kernel = \\k"), ("2", r"program = \\fredcheck\.efi")):
+            started.send(digit)
+            started.expect(rf"manfred: {file}: the boot volume is gone: has the stick been pulled out\?")
+            started.expect("Press a key")
+            started.send(" ")
+            started.expect(drawn(int(digit) - 1, entries))
+        started.send("6")
+        started.expect(END)
+        assert started.match.groups() == ("ok", "reboot")
 
 
 class TestBrokenFile:

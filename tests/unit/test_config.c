@@ -208,12 +208,38 @@ TEST(file_errors)
 TEST(nul_bytes)
 {
 	static const char nul_in_value[] = "kernel = a\0b";
-	static const char utf16[] = "\xff\xfeg\0u\0e\0s\0t\0";
 
 	assert_false(config_parse_file(&config, nul_in_value, sizeof(nul_in_value) - 1, &error));
 	assert_string_equal(error.text, "byte 0x00 in the line; allowed is plain text in UTF-8");
-	assert_false(config_parse_file(&config, utf16, sizeof(utf16) - 1, &error));
+}
+
+/* As editors of Windows write it; without the mark the NULs tell. */
+TEST(utf_16)
+{
+	static const char little[] = "\xff\xfe#\0\n\0", big[] = "\xfe\xff\0#\0\n";
+
+	assert_false(config_parse_file(&config, little, sizeof(little) - 1, &error));
+	assert_string_equal(error.text, "the file is in UTF-16: save it as UTF-8");
+	assert_int_equal(error.line, 1);
+	assert_false(config_parse_file(&config, big, sizeof(big) - 1, &error));
+	assert_string_equal(error.text, "the file is in UTF-16: save it as UTF-8");
+	assert_false(config_parse_file(&config, big + 2, sizeof(big) - 3, &error));
 	assert_string_equal(error.text, "byte 0x00 in the line; allowed is plain text in UTF-8");
+}
+
+/* Errors quote what is written: nothing in it may move the terminal's cursor. */
+TEST(other_characters)
+{
+	assert_true(parse_file("kernel = \\f\xc3\xbcr alle \xce\xa9 # \xf0\x9f\x92\xbe"));
+	assert_string_equal(config.guests[0].kernel, "\\f\xc3\xbcr alle \xce\xa9");
+	assert_false(parse_file("#\nkernel = f\xfcr"));
+	assert_string_equal(error.text, "byte 0xfc in the line; allowed is plain text in UTF-8");
+	assert_int_equal(error.line, 2);
+	assert_false(parse_file("kernel = a\x7f"));
+	assert_string_equal(error.text, "byte 0x7f in the line; allowed is plain text in UTF-8");
+	assert_false(parse_file("kernel = \xc2\x9b"
+				"2J"));
+	assert_string_equal(error.text, "byte 0xc2 in the line; allowed is plain text in UTF-8");
 }
 
 /* The longest value fits, one byte more does not; nothing is cut. */
@@ -609,6 +635,8 @@ int main(void)
 		cmocka_unit_test_setup(sizes, set_up),
 		cmocka_unit_test_setup(file_errors, set_up),
 		cmocka_unit_test_setup(nul_bytes, set_up),
+		cmocka_unit_test_setup(utf_16, set_up),
+		cmocka_unit_test_setup(other_characters, set_up),
 		cmocka_unit_test_setup(value_lengths, set_up),
 		cmocka_unit_test_setup(long_wrong_words, set_up),
 		cmocka_unit_test_setup(options_override_the_file, set_up),
