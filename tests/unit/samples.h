@@ -276,4 +276,47 @@ UNUSED_OK static size_t sample_dbg2(uint8_t *memory)
 	return size;
 }
 
+enum {
+	DMAR_AT_GRAPHICS = 48,
+	DMAR_AT_RESERVED = DMAR_AT_GRAPHICS + 24,
+	DMAR_AT_ALL = DMAR_AT_RESERVED + 32,
+	DMAR_LENGTH = DMAR_AT_ALL + 16 + 8,
+	DMAR_GRAPHICS_UNIT = 0xfed90000,
+	DMAR_OTHER_UNIT = 0xfed91000,
+	DMAR_RESERVED_BASE = 0x3b800000,
+	DMAR_RESERVED_END = 0x40000000,
+};
+
+/*
+ * A DMAR as of a client board: a unit for the graphics and one for all else, with two pages of
+ * registers; memory that the graphics use; a structure of a type that nobody knows.
+ */
+UNUSED_OK static size_t sample_dmar(uint8_t *memory)
+{
+	static const uint8_t graphics[] = { 1, 8, 0, 0, 0, 0, 2, 0 }; /* 00:02.0 */
+	uint8_t *const unit = memory + DMAR_AT_GRAPHICS;
+	uint8_t *const reserved = memory + DMAR_AT_RESERVED;
+	uint8_t *const all = memory + DMAR_AT_ALL;
+
+	memset(memory, 0, DMAR_LENGTH);
+	put_8(memory, 36, 38); /* 39 bits of address */
+	put_8(memory, 37, 1);
+	put_16(unit, 2, 24);
+	put_64(unit, 8, DMAR_GRAPHICS_UNIT);
+	memcpy(unit + 16, graphics, sizeof(graphics));
+	put_16(reserved, 0, 1);
+	put_16(reserved, 2, 32);
+	put_64(reserved, 8, DMAR_RESERVED_BASE);
+	put_64(reserved, 16, DMAR_RESERVED_END - 1);
+	memcpy(reserved + 24, graphics, sizeof(graphics));
+	put_16(all, 2, 16);
+	put_8(all, 4, 1); /* all that no other one has */
+	put_8(all, 5, 1);
+	put_64(all, 8, DMAR_OTHER_UNIT);
+	put_16(all + 16, 0, 99);
+	put_16(all + 16, 2, 8);
+	put_table(memory, 0, "DMAR", DMAR_LENGTH);
+	return DMAR_LENGTH;
+}
+
 #endif
