@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Writes the ACPI tables that a guest gets in place of the firmware's. Of these it changes nothing:
- * they stay where they are, and the guest's XSDT points to all but the MADT.
+ * they stay where they are, and the guest's XSDT points to all but the MADT and DMAR.
  */
 #include <assert.h>
 
@@ -349,11 +349,14 @@ static size_t copy_madt(struct build *build)
 
 /* ---- The tables that lead to it ---- */
 
-static bool is_madt(uint64_t table)
+/* Also one that is not sound: its reader may be less exact. */
+static bool is_hidden(const struct build *build, uint64_t table)
 {
 	const uint8_t *const signature = acpi_map(table, SIGNATURE_SIZE);
 
-	return signature != NULL && memcmp(signature, "APIC", SIGNATURE_SIZE) == 0;
+	return signature != NULL &&
+	       (memcmp(signature, "APIC", SIGNATURE_SIZE) == 0 ||
+		(build->guest->without_dmar && memcmp(signature, "DMAR", SIGNATURE_SIZE) == 0));
 }
 
 static void append_address(struct build *build, uint64_t address)
@@ -376,7 +379,7 @@ static size_t make_xsdt(struct build *build, uint64_t madt)
 	     offset += build->acpi->entry_size) {
 		const uint64_t table = acpi_root_entry(build->acpi, build->root, offset);
 
-		if (table != 0 && !is_madt(table))
+		if (table != 0 && !is_hidden(build, table))
 			append_address(build, table);
 	}
 	append_address(build, madt);
@@ -416,7 +419,8 @@ enum acpi_guest_tables acpi_guest_build(const struct acpi *acpi, const struct ac
 	find_tables(&build);
 	append(&build, RSDP_SIZE_2);
 	madt = build.madt != NULL ? copy_madt(&build) : make_madt(&build);
-	if (!build.full && build.madt != NULL && build.at - madt == build.madt_length &&
+	if (!guest->without_dmar && !build.full && build.madt != NULL &&
+	    build.at - madt == build.madt_length &&
 	    memcmp(buffer + madt, build.madt, build.madt_length) == 0)
 		return ACPI_GUEST_FIRMWARE;
 	xsdt = make_xsdt(&build, address + madt);

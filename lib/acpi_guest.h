@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ACPI tables of a guest that has the machine's devices, but not all of its processors, or
- * whose firmware has no MADT: a root pointer, an XSDT with the firmware's tables, and a MADT.
+ * whose firmware has no MADT, or that does not get the VT-d units: a root pointer, an XSDT with the
+ * firmware's tables, and a MADT.
  */
 #ifndef LIB_ACPI_GUEST_H
 #define LIB_ACPI_GUEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +23,7 @@ struct acpi_guest {
 	uint32_t ioapic_count;
 	struct acpi_ioapic ioapics[ACPI_IOAPICS_MAX];
 	uint16_t level_interrupts; /* ISA interrupts that are level-triggered: a bit each */
+	bool without_dmar;	   /* the VT-d units are not the guest's */
 };
 
 enum acpi_guest_tables {

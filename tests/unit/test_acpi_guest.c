@@ -249,6 +249,55 @@ TEST(tables_without_any_of_a_firmware)
 	assert_memory_equal(buffer + 9, "MANFRD", 6);
 }
 
+/* Entries of the guest's XSDT, and how many of them are tables with this signature. */
+static unsigned int count_tables(const char *signature, unsigned int *of)
+{
+	const uint8_t *const root = acpi_map(guest_acpi.root, 36);
+	unsigned int found = 0;
+	uint32_t length;
+
+	memcpy(&length, root + 4, sizeof(length));
+	*of = (length - 36) / 8;
+	for (unsigned int i = 0; i < *of; i++) {
+		uint64_t address;
+
+		memcpy(&address, root + 36 + i * 8, sizeof(address));
+		found += memcmp(acpi_map(address, 4), signature, 4) == 0;
+	}
+	return found;
+}
+
+/* The MADT may stay as it is, but not among the tables that lead to DMAR. */
+TEST(dmar_is_left_out)
+{
+	static const uint32_t all[] = { 0, 4, 256 };
+	unsigned int tables;
+
+	memmove(memory + ACPI_AT_XSDT + 44 + 8, memory + ACPI_AT_XSDT + 44, 8);
+	put_64(memory, ACPI_AT_XSDT + 44, ACPI_AT_DSDT); /* in the middle */
+	put_table(memory, ACPI_AT_XSDT, "XSDT", 60);
+	put_table(memory, ACPI_AT_DSDT, "DMAR", 60);
+	assert_int_equal(build(&firmware, all, COUNT_OF(all)), ACPI_GUEST_FIRMWARE);
+	wish.without_dmar = true;
+	assert_int_equal(build(&firmware, all, COUNT_OF(all)), ACPI_GUEST_OWN);
+	read_back();
+	assert_int_equal(count_tables("DMAR", &tables), 0);
+	assert_int_equal(tables, 2);
+	assert_int_equal(count_tables("FACP", &tables), 1);
+	assert_int_equal(madt_length, ACPI_MADT_LENGTH);
+	assert_memory_equal(madt, memory + ACPI_AT_MADT, madt_length);
+	/* Not sound: a reader that sums nothing up must not find it either. */
+	put_8(memory, ACPI_AT_DSDT + 50, 0x55);
+	assert_int_equal(build(&firmware, all, COUNT_OF(all)), ACPI_GUEST_OWN);
+	read_back();
+	assert_int_equal(count_tables("DMAR", &tables), 0);
+	/* A guest that has the units keeps it. */
+	wish.without_dmar = false;
+	assert_int_equal(build(&firmware, all, 1), ACPI_GUEST_OWN);
+	read_back();
+	assert_int_equal(count_tables("DMAR", &tables), 1);
+}
+
 /* A damaged one counts as none, and does not stay beside the new one. */
 TEST(a_damaged_madt_is_replaced)
 {
@@ -326,6 +375,7 @@ int main(void)
 		cmocka_unit_test_setup(a_damaged_madt_is_replaced, set_up),
 		cmocka_unit_test_setup(says_when_the_buffer_is_too_small, set_up),
 		cmocka_unit_test_setup(the_largest_machine_fits, set_up),
+		cmocka_unit_test_setup(dmar_is_left_out, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
