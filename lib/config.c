@@ -53,6 +53,12 @@ static const struct choice fred_modes[] = {
 	{ NULL, 0 },
 };
 
+static const struct choice vtd_modes[] = {
+	{ "auto", VTD_AUTO },
+	{ "off", VTD_OFF },
+	{ NULL, 0 },
+};
+
 static const struct choice log_levels[] = {
 	{ "error", LOG_ERROR }, { "info", LOG_INFO }, { "debug", LOG_DEBUG },
 	{ "trace", LOG_TRACE }, { NULL, 0 },
@@ -107,6 +113,7 @@ static const struct key global_keys[] = {
 	{ FIELD(config, menu), KIND_NUMBER, .limit = CONFIG_MENU_MAX, .zero = "no menu" },
 	{ FIELD(config, at_end), KIND_CHOICE, .choices = ends },
 	{ FIELD(config, cpus), KIND_NUMBER, .limit = CONFIG_CPUS_MAX, .zero = "all" },
+	{ FIELD(config, vtd), KIND_CHOICE, .choices = vtd_modes },
 	{ FIELD(config, debug), KIND_CHOICE, .choices = debug_faults },
 };
 
@@ -608,6 +615,7 @@ void config_defaults(struct config *config)
 	config->log = LOG_INFO;
 	config->at_end = AT_END_GUEST;
 	config->debug = DEBUG_NONE;
+	config->vtd = VTD_AUTO;
 	config->console = CONSOLE_SERIAL | CONSOLE_SCREEN;
 }
 

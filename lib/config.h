@@ -28,6 +28,7 @@ enum guest_devices { DEVICES_BY_KIND, DEVICES_NONE, DEVICES_PASSTHROUGH };
 enum guest_console { GUEST_CONSOLE_LOG, GUEST_CONSOLE_NONE };
 enum guest_priority { PRIORITY_NORMAL, PRIORITY_HIGH };
 enum fred_mode { FRED_AUTO, FRED_NATIVE, FRED_SOFT, FRED_OFF };
+enum vtd_mode { VTD_AUTO, VTD_OFF };
 enum log_level { LOG_ERROR, LOG_INFO, LOG_DEBUG, LOG_TRACE };
 enum at_end {
 	AT_END_GUEST, /* no key given: do what the guest asked for */
@@ -76,6 +77,7 @@ struct config {
 	enum log_level log;
 	enum at_end at_end;
 	enum debug_fault debug;
+	enum vtd_mode vtd;
 	uint32_t console; /* CONSOLE_* bits */
 	struct serial_choice serial;
 	uint32_t baud;	      /* bits per second; 0: as the firmware has set it */

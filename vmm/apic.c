@@ -100,6 +100,16 @@ uint32_t apic_id(void)
 	return apic_read(APIC_ID) >> XAPIC_ID_SHIFT;
 }
 
+bool apic_is_locked_x2apic(void)
+{
+	uint64_t capabilities, status;
+
+	return (rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_X2APIC) &&
+	       rdmsr_safe(MSR_IA32_ARCH_CAPABILITIES, &capabilities) &&
+	       (capabilities & ARCH_CAPABILITIES_XAPIC_STATUS) &&
+	       rdmsr_safe(MSR_IA32_XAPIC_DISABLE_STATUS, &status) && (status & XAPIC_DISABLED);
+}
+
 uint32_t apic_register(uint32_t offset)
 {
 	return *(volatile uint32_t *)(xapic(rdmsr(MSR_IA32_APIC_BASE)) + offset);

@@ -3,6 +3,7 @@
 #ifndef VMM_APIC_H
 #define VMM_APIC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Registers of the xAPIC's page (SDM 3A, table 11-1). */
@@ -24,6 +25,9 @@ uint64_t apic_command(void);
 
 /* This processor's ID. */
 uint32_t apic_id(void);
+
+/* It is an x2APIC, and nobody can make it an xAPIC. */
+bool apic_is_locked_x2apic(void);
 
 /* To another processor; vector: the page at which it starts. */
 void apic_send_init(uint32_t id);

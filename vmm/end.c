@@ -16,6 +16,7 @@
 #include "vmm/vcpu.h"
 #include "vmm/verdict.h"
 #include "vmm/vm.h"
+#include "vmm/vtd.h"
 #include "vmm/x86.h"
 
 #define LINE_MAX 128
@@ -47,6 +48,7 @@ static void end(enum end_status status, const char *reason, enum at_end action)
 		fred_log_use(vcpu);
 		vm_statistics_print();
 	}
+	vtd_log_faults();
 	format_string(line, sizeof(line), "end status=%s reason=%s exits=%llu",
 		      status == END_OK ? "ok" : "failed", reason, (unsigned long long)exits);
 	log_error("%s", line);

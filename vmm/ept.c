@@ -4,12 +4,14 @@
 
 #include <stddef.h>
 
+#include "lib/dmar.h"
 #include "lib/layout.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
 #include "vmm/memory.h"
 #include "vmm/smp.h"
 #include "vmm/vcpu.h"
+#include "vmm/vtd.h"
 #include "vmm/x86.h"
 
 #define ENTRIES	       512
@@ -20,10 +22,11 @@
 #define PAGE_SHIFT     12
 #define BITS_PER_LEVEL 9
 
-/* Memory of guests without devices. */
+/* Memory of guests without devices, and registers of VT-d units. */
+#define HOLES_MAX (CONFIG_GUESTS_MAX + DMAR_UNITS_MAX)
 static struct hole {
 	uint64_t base, size;
-} holes[CONFIG_GUESTS_MAX];
+} holes[HOLES_MAX];
 static unsigned int hole_count;
 
 static uint64_t level_size(int level)
@@ -52,7 +55,11 @@ static uint64_t *split(uint64_t large, int level)
 /* Apart, since it is seldom needed: see entry_at(). */
 static __attribute__((noinline)) void make_table(uint64_t *entry, int level)
 {
-	*entry = virt_to_phys(*entry == 0 ? page_alloc() : split(*entry, level)) | EPT_RWX;
+	uint64_t *const table = *entry == 0 ? page_alloc() : split(*entry, level);
+
+	vtd_write_back(table, PAGE_SIZE);
+	*entry = virt_to_phys(table) | EPT_RWX;
+	vtd_write_back(entry, sizeof(*entry));
 }
 
 /* The entry for this address at this level, tables made and large pages split on the way. */
@@ -74,8 +81,10 @@ static uint64_t *entry_at(struct vm *vm, uint64_t address, int level)
 
 static void map(struct vm *vm, uint64_t guest, uint64_t host, int level, enum mtrr_type type)
 {
-	*entry_at(vm, guest, level) =
-		host | EPT_RWX | EPT_MEMORY_TYPE(type) | (level == LEVEL_4K ? 0 : EPT_LARGE);
+	uint64_t *const entry = entry_at(vm, guest, level);
+
+	*entry = host | EPT_RWX | EPT_MEMORY_TYPE(type) | (level == LEVEL_4K ? 0 : EPT_LARGE);
+	vtd_write_back(entry, sizeof(*entry));
 }
 
 static bool overlaps(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
@@ -83,7 +92,7 @@ static bool overlaps(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 	return a < b + b_size && b < a + a_size;
 }
 
-/* What of the VMM's or another guest's memory is in this; of size 0: nothing. */
+/* What in this is the VMM's, or another guest's memory; of size 0: nothing. */
 static struct hole hole_in(const struct vm *vm, uint64_t base, uint64_t size)
 {
 	const struct hole own[] = { { vm->boot->vmm_base, vm->boot->vmm_size },
@@ -100,9 +109,10 @@ static struct hole hole_in(const struct vm *vm, uint64_t base, uint64_t size)
 
 void ept_exclude(uint64_t base, uint64_t size)
 {
-	if (hole_count == CONFIG_GUESTS_MAX)
+	if (hole_count == HOLES_MAX)
 		panic("ept-holes",
-		      "more pieces of memory are kept from a guest than there are guests");
+		      "more pieces of memory are kept from a guest than there are guests and "
+		      "units of VT-d");
 	holes[hole_count++] = (struct hole){ base, size };
 }
 
@@ -165,6 +175,7 @@ static struct guest_ram largest_ram(const struct memmap *map)
 void ept_create(struct vm *vm)
 {
 	vm->ept = page_alloc();
+	vtd_write_back(vm->ept, PAGE_SIZE);
 	vm->ept_pointer = virt_to_phys(vm->ept) | EPTP_WRITE_BACK | EPTP_WALK_4;
 	if (vm->devices == VM_DEVICES_PASSTHROUGH) {
 		/* RAM and the classic device hole; what lies above is mapped when it is touched. */

@@ -14,7 +14,8 @@ struct guest_ram {
 	uint8_t *memory;
 };
 
-/* This memory is another guest's: one that has the machine's devices does not get it. */
+/* This memory is another guest's, or these registers the VMM's: a guest that has the machine's
+ * devices does not get it. Before its EPT is made. */
 void ept_exclude(uint64_t base, uint64_t size);
 
 /* Build the tables: the VM's own memory, or the machine without the VMM's region and without

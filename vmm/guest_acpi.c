@@ -9,6 +9,7 @@
 #include "vmm/log.h"
 #include "vmm/memory.h"
 #include "vmm/vcpu.h"
+#include "vmm/vtd.h"
 #include "vmm/x86.h"
 
 #define TABLES_LOWEST 0x100000ULL
@@ -104,6 +105,7 @@ uint64_t guest_acpi_make(struct vm *vm, const uint32_t *apic_ids, uint32_t count
 
 	wish.apic_ids = apic_ids;
 	wish.processor_count = count;
+	wish.without_dmar = vtd_is_taken();
 	if (!madt) {
 		wish.local_apic = (uint32_t)(rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_ADDRESS_MASK);
 		wish.level_interrupts = level_interrupts();
@@ -120,8 +122,8 @@ uint64_t guest_acpi_make(struct vm *vm, const uint32_t *apic_ids, uint32_t count
 	}
 	if (!memmap_set(&vm->memmap, place, ACPI_GUEST_SIZE, MEMORY_ACPI_RECLAIM))
 		panic("memory-map", "the memory map has too many ranges");
-	log_info("guest %s: ACPI tables at 0x%llx for %u processors%s", vm->name,
-		 (unsigned long long)place, count,
+	log_info("guest %s: ACPI tables at 0x%llx for %u processors%s%s", vm->name,
+		 (unsigned long long)place, count, wish.without_dmar ? ", without DMAR" : "",
 		 madt			  ? ""
 		 : wish.ioapic_count != 0 ? "; the firmware has no MADT, and there is an IOAPIC"
 					  : "; the firmware has no MADT, and there is no IOAPIC");

@@ -34,6 +34,7 @@ struct machine {
 	bool has_cet; /* shadow stacks and IBT, and the controls to switch their state */
 	bool has_xfd;
 	bool has_1g_pages;
+	bool tables_in_memory; /* a VT-d unit looks for EPT entries past the caches */
 	enum fred_method fred_method;
 	unsigned int linear_bits; /* of a linear address */
 	struct mtrr_state mtrr;

@@ -16,6 +16,7 @@
 #include "vmm/sipi.h"
 #include "vmm/smp.h"
 #include "vmm/vcpu.h"
+#include "vmm/vtd.h"
 
 static struct vm vms[CONFIG_GUESTS_MAX];
 static unsigned int count;
@@ -114,8 +115,10 @@ void vm_load_all(const struct boot_info *boot)
 		if (vms[i].devices == VM_DEVICES_NONE)
 			load(&vms[i]);
 	for (unsigned int i = 0; i < count; i++)
-		if (vms[i].devices == VM_DEVICES_PASSTHROUGH)
+		if (vms[i].devices == VM_DEVICES_PASSTHROUGH) {
 			load(&vms[i]);
+			vtd_start(&vms[i]);
+		}
 }
 
 static void set_start(struct vcpu *vcpu)

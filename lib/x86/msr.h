@@ -17,6 +17,7 @@
 #define MSR_IA32_MPERF			 0xe7U
 #define MSR_IA32_APERF			 0xe8U
 #define MSR_IA32_MTRRCAP		 0xfeU
+#define MSR_IA32_XAPIC_DISABLE_STATUS	 0x0bdU
 #define MSR_IA32_ARCH_CAPABILITIES	 0x10aU
 #define MSR_IA32_FLUSH_CMD		 0x10bU
 #define MSR_IA32_SYSENTER_CS		 0x174U
@@ -94,7 +95,9 @@
 
 #define MTRR_DEF_TYPE_ENABLE (1ULL << 11)
 
-#define ARCH_CAPABILITIES_RDCL_NO (1ULL << 0) /* not vulnerable to Meltdown */
+#define ARCH_CAPABILITIES_RDCL_NO      (1ULL << 0)  /* not vulnerable to Meltdown */
+#define ARCH_CAPABILITIES_XAPIC_STATUS (1ULL << 21) /* has IA32_XAPIC_DISABLE_STATUS */
+#define XAPIC_DISABLED		       (1ULL << 0)  /* in that: an x2APIC stays one */
 
 #define FEATURE_CONTROL_LOCKED	    (1ULL << 0)
 #define FEATURE_CONTROL_VMX_OUTSIDE (1ULL << 2)

@@ -33,6 +33,7 @@ TEST(defaults)
 	assert_int_equal(config.log, LOG_INFO);
 	assert_int_equal(config.at_end, AT_END_GUEST);
 	assert_int_equal(config.debug, DEBUG_NONE);
+	assert_int_equal(config.vtd, VTD_AUTO);
 	assert_int_equal(config.console, CONSOLE_SERIAL | CONSOLE_SCREEN);
 	assert_int_equal(config.cpus, 0);
 	assert_int_equal(config.serial.kind, SERIAL_AUTO);
@@ -71,6 +72,7 @@ TEST(every_key)
 			       "devices = passthrough\n"
 			       "priority = high\n"
 			       "cpu = 511\n"
+			       "vtd = off\n"
 			       "debug = vmm-write-text"));
 	assert_int_equal(config.guests[0].kind, GUEST_MULTIBOOT);
 	assert_string_equal(config.guests[0].kernel, "\\hobby.elf");
@@ -92,6 +94,7 @@ TEST(every_key)
 	assert_string_equal(config.guests[0].tests, "types.*");
 	assert_string_equal(config.guests[0].errata, "FR-4,FR-7");
 	assert_int_equal(config.debug, DEBUG_VMM_WRITE_TEXT);
+	assert_int_equal(config.vtd, VTD_OFF);
 	assert_int_equal(config.guests[0].devices, DEVICES_PASSTHROUGH);
 	assert_int_equal(config.guests[0].priority, PRIORITY_HIGH);
 	assert_int_equal(config.guests[0].cpu, 511);
@@ -141,7 +144,7 @@ TEST(sizes)
 
 #define KEYS                                                                             \
 	"guest, kernel, initrd, module, cmdline, memory, cpu, fred, devices, priority, " \
-	"tests, errata, log, console, serial, baud, menu, at_end, cpus, debug"
+	"tests, errata, log, console, serial, baud, menu, at_end, cpus, vtd, debug"
 #define GUEST_KEYS                                                                            \
 	"guest, kernel, initrd, module, cmdline, memory, cpus, cpu, fred, devices, console, " \
 	"priority, tests, errata"
@@ -167,6 +170,7 @@ TEST(file_errors)
 		{ "baud = 4000001", 1,
 		  "baud = 4000001: allowed are 1 to 4000000, and 0 for the firmware's" },
 		{ "at_end = x", 1, "at_end = x: allowed are poweroff, reboot, halt, debug-exit" },
+		{ "vtd = on", 1, "vtd = on: allowed are auto, off" },
 		{ "debug = 1", 1,
 		  "debug = 1: allowed are none, invalid-guest-state, vmm-fault, "
 		  "vmm-stack-overflow, vmm-write-text, vmm-panic, vmm-nmi" },

@@ -28,14 +28,15 @@ static struct vm vm;
 static struct boot_info boot;
 static uint64_t random_state;
 
-/* ---- The VMM's memory: addresses are the host's ---- */
+/* ---- The VMM's memory: addresses are the host's; behind each page what memory has of it ---- */
 
 void *page_alloc(void)
 {
-	void *const page = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
+	uint8_t *const page = aligned_alloc(PAGE_SIZE, 2 * PAGE_SIZE);
 
 	assert_true(page && page_count < PAGES_MAX);
 	memset(page, 0, PAGE_SIZE);
+	memset(page + PAGE_SIZE, 0xee, PAGE_SIZE);
 	pages[page_count++] = page;
 	return page;
 }
@@ -291,6 +292,54 @@ TEST(the_log_is_the_vmms)
 	assert_int_equal(above_log, boot.log_base + boot.log_size);
 }
 
+static void write_line_back(const void *line)
+{
+	memcpy((uint8_t *)(uintptr_t)line + PAGE_SIZE, line, 64);
+}
+
+/* A VT-d unit that does not look into the caches finds the same tables, whenever they change. */
+TEST(tables_are_in_memory)
+{
+	machine.tables_in_memory = true;
+	model.on_clflush = write_line_back;
+	for (random_state = 0; random_state < MACHINES; random_state++) {
+		const uint64_t seed = random_state;
+
+		random_machine();
+		ept_create(&vm);
+		for (unsigned int i = 0; i < 20; i++)
+			ept_map_missing(&vm, mapped_end() + random_below(2 * SIZE_1G));
+		for (unsigned int i = 0; i < page_count; i++)
+			assert_memory_equal(pages[i], (uint8_t *)pages[i] + PAGE_SIZE, PAGE_SIZE);
+		tear_down(NULL);
+		memset(&boot.memmap, 0, sizeof(boot.memmap));
+		random_state = seed;
+	}
+}
+
+static uint64_t below_registers, above_registers;
+
+static void visit_registers(const struct leaf *leaf)
+{
+	if (leaf->guest < 0xfed90000)
+		below_registers = leaf->guest + leaf->size;
+	else if (above_registers == 0)
+		above_registers = leaf->guest;
+}
+
+/* Last in the list: what is excluded stays so. */
+TEST(registers_that_are_excluded)
+{
+	ept_exclude(0xfed90000, 2 * PAGE_SIZE);
+	create_machine();
+	assert_false(ept_map_missing(&vm, 0xfed90000));
+	assert_false(ept_map_missing(&vm, 0xfed91fff));
+	above_registers = 0;
+	walk_all(visit_registers);
+	assert_int_equal(below_registers, 0xfed90000);
+	assert_int_equal(above_registers, 0xfed92000);
+}
+
 TEST(edges_of_the_vmm)
 {
 	create_machine();
@@ -443,6 +492,8 @@ int main(void)
 		RUN(page_goes_and_comes_back),
 		RUN(nothing_but_own_memory),
 		RUN(own_memory_that_the_vmm_may_touch),
+		RUN(tables_are_in_memory),
+		RUN(registers_that_are_excluded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

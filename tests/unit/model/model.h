@@ -47,12 +47,13 @@ struct model {
 	bool strict_errors; /* IA32_VMX_BASIC[56] = 0: error codes only where they belong */
 	bool has_fred;	    /* with it IA32_VMX_BASIC[58] */
 	unsigned int invepts;
-	void (*on_invept)(void); /* NULL: nothing more than counting */
-	unsigned int requests;	 /* smp_request_others() */
-	unsigned int commands;	 /* sipi_command() */
-	unsigned int gps;	 /* raise_gp() */
-	unsigned int uds;	 /* raise_ud() */
-	unsigned int skips;	 /* skip_instruction() */
+	void (*on_invept)(void);	      /* NULL: nothing more than counting */
+	void (*on_clflush)(const void *line); /* NULL: nothing */
+	unsigned int requests;		      /* smp_request_others() */
+	unsigned int commands;		      /* sipi_command() */
+	unsigned int gps;		      /* raise_gp() */
+	unsigned int uds;		      /* raise_ud() */
+	unsigned int skips;		      /* skip_instruction() */
 	/* Where guest_failed() and guest_triple_fault() go; they fail the test when it is NULL. */
 	jmp_buf *end;
 	const char *end_reason;

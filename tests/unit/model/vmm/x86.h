@@ -76,6 +76,12 @@ static inline bool invept(uint64_t type __attribute__((unused)),
 	return true;
 }
 
+static inline void clflush(const void *address)
+{
+	if (model.on_clflush)
+		model.on_clflush((const void *)((uintptr_t)address & ~(uintptr_t)63));
+}
+
 /* Other processors are threads. */
 static inline void pause(void)
 {

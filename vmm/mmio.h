@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Access to registers of devices that mmio_map() has mapped. */
+#ifndef VMM_MMIO_H
+#define VMM_MMIO_H
+
+#include <stdint.h>
+
+static inline uint32_t mmio_read_32(const volatile void *registers, uint32_t offset)
+{
+	return *(const volatile uint32_t *)((const volatile uint8_t *)registers + offset);
+}
+
+static inline uint64_t mmio_read_64(const volatile void *registers, uint32_t offset)
+{
+	return *(const volatile uint64_t *)((const volatile uint8_t *)registers + offset);
+}
+
+static inline void mmio_write_32(volatile void *registers, uint32_t offset, uint32_t value)
+{
+	*(volatile uint32_t *)((volatile uint8_t *)registers + offset) = value;
+}
+
+static inline void mmio_write_64(volatile void *registers, uint32_t offset, uint64_t value)
+{
+	*(volatile uint64_t *)((volatile uint8_t *)registers + offset) = value;
+}
+
+#endif
