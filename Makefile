@@ -205,6 +205,8 @@ build/fredcheck.efi: $(FREDCHECK_OBJECTS) build/efi/lib.a
 	$(efi_link)
 
 build/tools/chain.efi: $(patsubst %,build/efi/boot/%.o,la57.c la57.asm)
+build/tools/vtd.efi: build/efi/vmm/vtd.c.o build/efi/vmm/ept.c.o
+
 build/tools/%.efi: build/efi/tools/efi/%.c.o build/efi/lib.a
 	@mkdir -p $(@D)
 	$(efi_link)
@@ -244,7 +246,7 @@ image: build/manfred.efi build/fredcheck.efi
 build/linux.img: build/manfred.efi build/linux/initrd.img tools/boot.py tools/mkimage.py
 	$(Q)cd tools && $(PYTHON) -c 'import boot; boot.linux_image("../$@")'
 
-EMULATED := build/manfred.efi build/fredcheck.efi build/tools/probe.efi build/tools/chain.efi build/linux/initrd.img
+EMULATED := build/manfred.efi build/fredcheck.efi build/tools/probe.efi build/tools/chain.efi build/tools/vtd.efi build/linux/initrd.img
 
 # Only from make's command line: names like LOG and DEBUG mean other things in
 # many an environment.

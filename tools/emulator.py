@@ -119,6 +119,7 @@ class Machine:
     stick: bool = False  # QEMU: the disk is a USB stick, for pull_stick()
     screen: bool = True  # QEMU: there is one
     unreadable: bytes = b""  # QEMU: the first sector with these bytes gives an error
+    vtd: bool = False  # QEMU: an IOMMU of Intel's, and the device "edu" that makes DMA on demand
 
 
 class Bochs:
@@ -295,6 +296,12 @@ class Qemu:
                 "-global", "driver=cfi.pflash01,property=secure,value=on",
                 "-drive", f"{flash}{FIRMWARE_PARTS}/OVMF_CODE_4M.{machine.secure_boot}.fd",
                 "-drive", f"{flash}{FIRMWARE_PARTS}/OVMF_VARS_4M.{machine.secure_boot}.fd",
+            ]
+        if machine.vtd:
+            firmware = [
+                "-machine", "q35,accel=tcg", "-bios", str(FIRMWARE),
+                "-device", "intel-iommu,intremap=off,aw-bits=48",
+                "-device", "edu,addr=1c.0,dma_mask=0xffffffff",
             ]
         return [self.program, *firmware, "-cpu", machine.model or "max",
                 "-smp", str(machine.cpus), "-m", str(machine.memory),
