@@ -443,8 +443,12 @@ static void set_windows(const struct vcpu *vcpu)
 	const uint64_t controls = vmcs_read(VMCS_PROC_BASED_CONTROLS);
 	uint64_t wanted = controls & ~(uint64_t)(PROC_NMI_WINDOW | PROC_INTERRUPT_WINDOW);
 
+	/* A processor may exit for an NMI window before the instruction behind STI is over, and
+	 * would for ever; for an interrupt window it does not (SDM 3C, 26.2). */
 	if (vcpu->work & WORK_NMI)
-		wanted |= PROC_NMI_WINDOW;
+		wanted |= vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_STI
+				  ? PROC_INTERRUPT_WINDOW
+				  : PROC_NMI_WINDOW;
 	/* Below CR8 it waits for the guest to lower CR8, which exits. */
 	if (interrupt_passes_priority(vcpu))
 		wanted |= PROC_INTERRUPT_WINDOW;
@@ -452,14 +456,23 @@ static void set_windows(const struct vcpu *vcpu)
 		vmcs_write(VMCS_PROC_BASED_CONTROLS, wanted);
 }
 
+/*
+ * Neither interrupts nor NMIs now: in the shadow of STI or MOV SS, with NMIs blocked those, and
+ * before a debug trap that waits. Injected, they would take its place: it would be lost (SDM 3C,
+ * 27.7.3).
+ */
+static bool is_held_back(uint64_t blocked_by)
+{
+	return (vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & blocked_by) ||
+	       (vmcs_read(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS) & PENDING_DEBUG_TRAPS);
+}
+
+#define BLOCKS_INTERRUPTS (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
+#define BLOCKS_NMIS	  (BLOCKS_INTERRUPTS | INTERRUPTIBILITY_NMI)
+
 /* What waits with whatever else; and the windows for what cannot be delivered now. */
 static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu)
 {
-	const uint64_t blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
-	/* A trap that waits comes before interrupts, too: injection minds that by itself. */
-	const bool shadow = (blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)) ||
-			    (vcpu->soft.on && soft_fred_trap_pending());
-
 	if (vcpu->work & WORK_NMI_ARRIVED) {
 		vcpu_clear_work(vcpu, WORK_NMI_ARRIVED);
 		vcpu_set_work(vcpu, WORK_NMI);
@@ -474,13 +487,13 @@ static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu)
 	} else if (vcpu->work & WORK_EVENT) {
 		inject(vcpu, &vcpu->event);
 		vcpu_clear_work(vcpu, WORK_EVENT);
-	} else if ((vcpu->work & WORK_NMI) && !shadow && !(blocking & INTERRUPTIBILITY_NMI)) {
+	} else if ((vcpu->work & WORK_NMI) && !is_held_back(BLOCKS_NMIS)) {
 		const struct event nmi = { .type = EVENT_NMI, .vector = VECTOR_NMI };
 
 		inject(vcpu, &nmi);
 		vcpu_clear_work(vcpu, WORK_NMI);
-	} else if (interrupt_passes_priority(vcpu) && !shadow &&
-		   (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF)) {
+	} else if (interrupt_passes_priority(vcpu) && (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF) &&
+		   !is_held_back(BLOCKS_INTERRUPTS)) {
 		inject_interrupt(vcpu);
 	}
 	set_windows(vcpu);

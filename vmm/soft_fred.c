@@ -262,11 +262,6 @@ void soft_fred_deliver(struct vcpu *vcpu, const struct event *event)
 	deliver(vcpu, &cpu, &delivered);
 }
 
-bool soft_fred_trap_pending(void)
-{
-	return vmcs_read(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS) != 0;
-}
-
 /*
  * Copy the bytes at this address, as far as they can be read: those of the next page may be absent,
  * and then do not belong to the instruction.
@@ -632,7 +627,7 @@ bool soft_fred_interrupt(struct vcpu *vcpu, uint8_t vector)
 	struct soft_cpu cpu;
 
 	/* Nothing else waits, and nothing holds it back: see event_prepare_entry(). */
-	if ((vcpu->work | vcpu->cr8) != 0 || soft_fred_trap_pending() ||
+	if ((vcpu->work | vcpu->cr8) != 0 || vmcs_read(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS) != 0 ||
 	    !load_quickly(vcpu, &cpu) || !(cpu.rflags & RFLAGS_IF) ||
 	    !deliver_quickly(&cpu, &event))
 		return false;

@@ -57,9 +57,6 @@ bool soft_fred_interrupt(struct vcpu *vcpu, uint8_t vector);
  */
 bool soft_fred_performs_lkgs(struct vcpu *vcpu);
 
-/* A #DB waits in the VMCS: it comes before any interrupt. */
-bool soft_fred_trap_pending(void);
-
 /* The MSRs that are virtual. False: not one of them now, or #GP(0). */
 bool soft_fred_rdmsr(const struct vcpu *vcpu, uint32_t msr, uint64_t *value);
 bool soft_fred_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value);

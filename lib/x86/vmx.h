@@ -189,8 +189,10 @@ enum event_type {
 
 enum activity_state { ACTIVITY_ACTIVE, ACTIVITY_HLT, ACTIVITY_SHUTDOWN, ACTIVITY_WAIT_FOR_SIPI };
 
-/* Pending debug exceptions */
-#define PENDING_DEBUG_BS (1U << 14)
+/* Pending debug exceptions: a single step; all that cause a #DB (bus lock, enabled breakpoint, RTM)
+ */
+#define PENDING_DEBUG_BS    (1U << 14)
+#define PENDING_DEBUG_TRAPS (PENDING_DEBUG_BS | 1U << 11 | 1U << 12 | 1U << 16)
 
 /* Segment access rights */
 #define ACCESS_RIGHTS_UNUSABLE (1U << 16)

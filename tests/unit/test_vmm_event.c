@@ -47,11 +47,6 @@ void soft_fred_deliver(struct vcpu *of __attribute__((unused)),
 	fail();
 }
 
-bool soft_fred_trap_pending(void)
-{
-	return false;
-}
-
 static int set_up(void **state __attribute__((unused)))
 {
 	model_reset();
@@ -873,6 +868,14 @@ TEST(exception_before_nmi_before_interrupt)
 	assert_idle();
 }
 
+/* An NMI that waits: which window does it ask for? */
+static uint64_t window_for_nmi(bool waits, uint64_t blocking)
+{
+	if (!waits)
+		return 0;
+	return blocking & INTERRUPTIBILITY_STI ? PROC_INTERRUPT_WINDOW : PROC_NMI_WINDOW;
+}
+
 /* All combinations of what can block: each alone is enough, and the window tells when it ends. */
 TEST(blocking_of_interrupts_and_nmis)
 {
@@ -901,9 +904,49 @@ TEST(blocking_of_interrupts_and_nmis)
 			assert_int_equal(entry.event.type,
 					 nmi_open ? EVENT_NMI : EVENT_EXTERNAL_INTERRUPT);
 		assert_int_equal(windows(),
-				 (nmi && !nmi_open ? PROC_NMI_WINDOW : 0) |
+				 window_for_nmi(nmi && !nmi_open, blocking) |
 					 (!masked && !interrupt_open ? PROC_INTERRUPT_WINDOW : 0));
 	}
+}
+
+/* An injection would take the place of the trap, which would never come (SDM 3C, 27.7.3). */
+TEST(a_trap_comes_before_interrupts_and_nmis)
+{
+	event_queue_nmi(&vcpu);
+	event_queue_interrupt(&vcpu, 0x40);
+	model_set(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS);
+	assert_delivers_nothing();
+	assert_int_equal(windows(), WINDOWS);
+	assert_int_equal(model_window_exit(), -1);
+	/* The guest has taken it. */
+	model_exit(EXIT_REASON_NMI_WINDOW);
+	model_set(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
+	event_close_nmi_window();
+	assert_delivers(NMI);
+}
+
+/* These are the conditions of breakpoints that are not enabled. */
+TEST(what_is_no_trap_holds_nothing_back)
+{
+	event_queue_interrupt(&vcpu, 0x40);
+	model_set(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0xf);
+	assert_delivers(INTERRUPT(0x40));
+}
+
+/* Some processors exit for the NMI window at once, before the instruction behind STI. */
+TEST(an_nmi_behind_sti_does_not_exit_for_ever)
+{
+	model_set(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_STI);
+	event_queue_nmi(&vcpu);
+	assert_delivers_nothing();
+	assert_int_equal(model_window_exit(), -1);
+	/* That instruction is over. */
+	model_set(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	assert_int_equal(model_window_exit(), EXIT_REASON_INTERRUPT_WINDOW);
+	model_exit(EXIT_REASON_INTERRUPT_WINDOW);
+	event_close_interrupt_window();
+	assert_delivers(NMI);
+	assert_idle();
 }
 
 TEST(cr8_holds_back_its_class_and_those_below)
@@ -1081,7 +1124,8 @@ static void guest_runs(void)
 	uint64_t *const rflags = &model.fields[VMCS_GUEST_RFLAGS];
 
 	*blocking &= ~(uint64_t)SHADOW;
-	switch (random_below(6)) {
+	model_set(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
+	switch (random_below(7)) {
 	case 0:
 		*rflags &= ~RFLAGS_IF;
 		break;
@@ -1097,6 +1141,10 @@ static void guest_runs(void)
 		break;
 	case 4:
 		vcpu.cr8 = (uint8_t)random_below(16);
+		break;
+	case 5:
+		/* It steps over an instruction that exits. */
+		model_set(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS);
 		break;
 	default:
 		break;
@@ -1153,7 +1201,8 @@ static void something_happens(void)
 static bool take_expected(struct event *event)
 {
 	const uint64_t blocking = model.fields[VMCS_GUEST_INTERRUPTIBILITY];
-	const bool shadow = blocking & SHADOW;
+	const bool shadow =
+		(blocking & SHADOW) || model.fields[VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS] != 0;
 	const int vector = highest_owed();
 
 	if (owed.first) {
@@ -1189,7 +1238,7 @@ static struct model_entry enter_and_compare(void)
 		any = any || take_expected(&expected);
 	}
 	assert_int_equal(windows(),
-			 (owed.nmi ? PROC_NMI_WINDOW : 0) |
+			 window_for_nmi(owed.nmi, model.fields[VMCS_GUEST_INTERRUPTIBILITY]) |
 				 (highest_owed() / 16 > vcpu.cr8 ? PROC_INTERRUPT_WINDOW : 0));
 	entry = model_vm_entry();
 	assert_int_equal(entry.injected, any);
@@ -1227,6 +1276,7 @@ static void run_random_sequence(void)
 	for (unsigned int i = 0; i < 300; i++) {
 		model_exit(EXIT_REASON_CPUID);
 		model_set(VMCS_GUEST_INTERRUPTIBILITY, 0);
+		model_set(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
 		model.fields[VMCS_GUEST_RFLAGS] |= RFLAGS_IF;
 		enter_and_compare();
 		random_state = 0;
@@ -1330,6 +1380,9 @@ int main(void)
 		RUN(second_exception_is_nested_with_fred),
 		RUN(exception_before_nmi_before_interrupt),
 		RUN(blocking_of_interrupts_and_nmis),
+		RUN(a_trap_comes_before_interrupts_and_nmis),
+		RUN(what_is_no_trap_holds_nothing_back),
+		RUN(an_nmi_behind_sti_does_not_exit_for_ever),
 		RUN(cr8_holds_back_its_class_and_those_below),
 		RUN(raising_cr8_closes_the_interrupt_window),
 		RUN(every_pending_interrupt_is_delivered_highest_first),

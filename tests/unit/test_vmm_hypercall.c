@@ -185,11 +185,6 @@ void soft_fred_deliver(struct vcpu *of __attribute__((unused)),
 	fail();
 }
 
-bool soft_fred_trap_pending(void)
-{
-	return false;
-}
-
 static int set_up(void **state __attribute__((unused)))
 {
 	model_reset();

@@ -126,11 +126,6 @@ void soft_fred_deliver(struct vcpu *of __attribute__((unused)),
 	fail();
 }
 
-bool soft_fred_trap_pending(void)
-{
-	return false;
-}
-
 /* ---- Three vcpus, the first current, its turn just begun ---- */
 
 static int set_up(void **state __attribute__((unused)))

@@ -116,6 +116,7 @@ static void fill_fields(void)
 	model_set(VMCS_GUEST_EFER, EFER_LME | EFER_LMA);
 	model_set(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED | RFLAGS_IF);
 	model_set(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	model_set(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0xf);
 	model_set(VMCS_CR0_READ_SHADOW, CR0_PE | CR0_CD);
 	model_set(VMCS_CR4_READ_SHADOW, CR4_PAE);
 	model_set(VMCS_EXCEPTION_BITMAP, 1U << VECTOR_UD);
@@ -176,11 +177,6 @@ void soft_fred_deliver(struct vcpu *of __attribute__((unused)),
 		       const struct event *event __attribute__((unused)))
 {
 	fail();
-}
-
-bool soft_fred_trap_pending(void)
-{
-	return false;
 }
 
 /* While it is on, the processor's EFER.SCE is 0. */

@@ -577,7 +577,6 @@ TEST(a_trap_comes_before_interrupts)
 	put_frame(PAGE(5), RIP + 0x100, 0x10, 0x302, 0x30018);
 	RAISE_AT(UD, BYTES(0xf2, 0x0f, 0x01, 0xca));
 	assert_int_equal(FIELD(GUEST_PENDING_DEBUG_EXCEPTIONS), PENDING_DEBUG_BS);
-	assert_true(soft_fred_trap_pending());
 	event_queue_interrupt(&vcpu, 0x41);
 	event_queue_nmi(&vcpu);
 	event_prepare_entry(&vcpu);
@@ -586,7 +585,6 @@ TEST(a_trap_comes_before_interrupts)
 	/* The processor delivers the trap: an exit. */
 	model_set(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
 	model_set(VMCS_GUEST_INTERRUPTIBILITY, 0);
-	assert_false(soft_fred_trap_pending());
 	event_prepare_entry(&vcpu);
 	expect_delivered(false, PAGE(5) + 0xf00, RIP + 0x100, 0x0202000200040018);
 }

@@ -22,6 +22,7 @@
 #define INFO_RESERVED	    0x7fffd000U
 #define LONGEST_INSTRUCTION 15
 #define SHADOW		    (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
+#define DEBUG_TRAPS	    0x15800U /* bus lock, enabled breakpoint, BS, RTM */
 
 struct model model;
 __attribute__((weak)) struct machine machine; /* machine.c has its own */
@@ -276,6 +277,12 @@ static const char *field_error(uint32_t info)
 	return length == 0 || length > LONGEST_INSTRUCTION ? "instruction length" : NULL;
 }
 
+static bool single_steps(void)
+{
+	return (model.fields[VMCS_GUEST_RFLAGS] & RFLAGS_TF) &&
+	       !(model.fields[VMCS_GUEST_DEBUGCTL] & DEBUGCTL_BTF);
+}
+
 /* SDM 3C, 27.3.1.5 */
 static const char *guest_state_error(void)
 {
@@ -289,6 +296,10 @@ static const char *guest_state_error(void)
 		return "blocking by STI and by MOV SS";
 	if ((blocking & INTERRUPTIBILITY_STI) && !interrupts)
 		return "blocking by STI with IF = 0";
+	if (((blocking & SHADOW) || model.fields[VMCS_GUEST_ACTIVITY_STATE] == ACTIVITY_HLT) &&
+	    !(model.fields[VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS] & PENDING_DEBUG_BS) !=
+		    !single_steps())
+		return "a single step that waits in spite of TF or BTF, or none with TF";
 	if (!(info & INTERRUPTION_VALID))
 		return NULL;
 	if (type == 0 && (!interrupts || (blocking & SHADOW)))
@@ -316,6 +327,11 @@ const char *model_entry_error(void)
 	return error ? error : guest_state_error();
 }
 
+static bool trap_waits(void)
+{
+	return model.fields[VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS] & DEBUG_TRAPS;
+}
+
 struct model_entry model_vm_entry(void)
 {
 	const uint32_t info = (uint32_t)model.fields[VMCS_ENTRY_INTERRUPTION_INFO];
@@ -328,6 +344,9 @@ struct model_entry model_vm_entry(void)
 	model.entries++;
 	if (!entry.injected)
 		return entry;
+	/* These types lose it (27.7.3), and as an interrupt or NMI would never do. */
+	if (INTERRUPTION_TYPE(info) < 3 && trap_waits())
+		fail_msg("a debug trap is lost by injection of 0x%x", info);
 	event->type = (uint8_t)INTERRUPTION_TYPE(info);
 	event->vector = INTERRUPTION_VECTOR(info);
 	event->nested = info & INTERRUPTION_NESTED;
@@ -355,10 +374,13 @@ int model_window_exit(void)
 	const uint64_t controls = model.fields[VMCS_PROC_BASED_CONTROLS];
 	const uint64_t blocking = model.fields[VMCS_GUEST_INTERRUPTIBILITY];
 
-	if (blocking & SHADOW)
+	if ((blocking & INTERRUPTIBILITY_MOV_SS) || trap_waits())
 		return -1;
+	/* Whether STI holds it back is the processor's choice (26.2): here it does not. */
 	if ((controls & PROC_NMI_WINDOW) && !(blocking & INTERRUPTIBILITY_NMI))
 		return EXIT_REASON_NMI_WINDOW;
+	if (blocking & SHADOW)
+		return -1;
 	if ((controls & PROC_INTERRUPT_WINDOW) && (model.fields[VMCS_GUEST_RFLAGS] & RFLAGS_IF))
 		return EXIT_REASON_INTERRUPT_WINDOW;
 	return -1;
