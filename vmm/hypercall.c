@@ -52,14 +52,17 @@ static long console_write(struct vcpu *vcpu)
 
 	if (vcpu->regs.rcx > CONSOLE_WRITE_MAX)
 		return HYPERCALL_INVALID;
-	text = guest_memory(vcpu->vm, vcpu->regs.rbx, vcpu->regs.rcx);
+	text = guest_memory(vm, vcpu->regs.rbx, vcpu->regs.rcx);
 	if (!text)
 		return HYPERCALL_INVALID;
+	/* Several of its vcpus may write. */
+	spin_lock(&vm->console_lock);
 	if (vm->config->console == GUEST_CONSOLE_LOG && vm_count() > 1)
 		log_of_guest(vm->name, &vm->line, text, vcpu->regs.rcx);
 	else if (vm->config->console == GUEST_CONSOLE_LOG)
 		log_raw(text, vcpu->regs.rcx);
-	verdict_read(vcpu->vm, text, vcpu->regs.rcx);
+	verdict_read(vm, text, vcpu->regs.rcx);
+	spin_unlock(&vm->console_lock);
 	return HYPERCALL_OK;
 }
 

@@ -84,7 +84,8 @@ struct vm {
 	uint32_t first_cpu; /* has vcpu 0, the next one vcpu 1 */
 	uint32_t vcpu_count;
 	struct vcpu *vcpus[CONFIG_CPUS_MAX];
-	bool ended; /* none of its vcpus runs any more: vm.c */
+	bool ended;		      /* none of its vcpus runs any more: vm.c */
+	struct spinlock console_lock; /* of line, and of what verdict.c reads */
 	struct guest_line line;
 };
 

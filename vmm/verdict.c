@@ -15,7 +15,7 @@
 #define CPUID_NAME_LAST	 0x80000004U
 
 static const struct vm *judged;
-static struct results results; /* of its tests; written by its one vcpu */
+static struct results results; /* of its tests; with its console_lock */
 
 void verdict_read(const struct vm *vm, const char *text, size_t length)
 {

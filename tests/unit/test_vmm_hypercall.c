@@ -62,14 +62,14 @@ bool guest_read_linear(const struct vm *of __attribute__((unused)),
 
 void log_raw(const char *text, size_t length)
 {
-	assert_true(length < sizeof(logged));
+	assert_true(length < sizeof(logged) && vm.console_lock.taken);
 	memcpy(logged, text, length);
 }
 
 void verdict_read(const struct vm *writer, const char *text, size_t length)
 {
 	assert_ptr_equal(writer, &vm);
-	assert_true(length < sizeof(judged));
+	assert_true(length < sizeof(judged) && vm.console_lock.taken);
 	memcpy(judged, text, length);
 }
 
@@ -393,6 +393,7 @@ TEST(text_goes_to_the_log)
 	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x1000, 4, 0, 0), HYPERCALL_OK);
 	assert_string_equal(logged, "text");
 	assert_string_equal(judged, "text");
+	assert_false(vm.console_lock.taken);
 	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x2000, 4, 0, 0), HYPERCALL_INVALID);
 	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x1000, 0x1001, 0, 0), HYPERCALL_INVALID);
 }
