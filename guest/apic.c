@@ -60,7 +60,7 @@ void apic_init(void)
 bool interrupt_self(unsigned int vector)
 {
 	if (!is_bare)
-		return hypercall(HYPERCALL_SELF_INTERRUPT, vector, 0, 0, 0) == HYPERCALL_OK;
+		return hypercall(HYPERCALL_SELF_INTERRUPT, vector, 0, 0, 0) >= HYPERCALL_OK;
 	if (has_apic)
 		apic_write(APIC_ICR_LOW, ICR_SELF | ICR_ASSERT | vector);
 	return has_apic;

@@ -198,10 +198,11 @@ static long self_interrupt(struct vcpu *vcpu)
 	if (vcpu->vm->devices != VM_DEVICES_NONE || !is_external_vector(vcpu->regs.rbx))
 		return HYPERCALL_INVALID;
 	/* Where others have the APIC, or share the processor, the interrupt would be theirs. */
-	if (vm_has_devices() || sched_is_shared(vcpu->cpu))
+	if (vm_has_devices() || sched_is_shared(vcpu->cpu)) {
 		event_queue_interrupt(vcpu, (uint8_t)vcpu->regs.rbx);
-	else
-		apic_send_self((uint8_t)vcpu->regs.rbx);
+		return HYPERCALL_QUEUED;
+	}
+	apic_send_self((uint8_t)vcpu->regs.rbx);
 	return HYPERCALL_OK;
 }
 

@@ -38,7 +38,10 @@ enum hypercall {
 	HYPERCALL_TIMER = 8,
 	/* RBX: instructions to step over with an exit after each (exit reason 37). */
 	HYPERCALL_STEP = 9,
-	/* RBX: vector (32 to 255). A physical interrupt of the local APIC, taken by the VMM. */
+	/*
+	 * RBX: vector (32 to 255). A physical interrupt of the local APIC, taken by the VMM.
+	 * HYPERCALL_QUEUED: not by the APIC, which others have or share.
+	 */
 	HYPERCALL_SELF_INTERRUPT = 10,
 	/*
 	 * At the next exit in the middle of an event's delivery, the VMM saves the vcpu, destroys
@@ -68,6 +71,7 @@ enum hypercall {
 
 /* Results in RAX, as signed numbers. */
 #define HYPERCALL_OK	  0L
+#define HYPERCALL_QUEUED  1L
 #define HYPERCALL_UNKNOWN (-1L)
 #define HYPERCALL_INVALID (-2L)
 
