@@ -81,6 +81,34 @@ class TestSwitchesNative(Switches):
         """The emulator has it, or these tests are skipped."""
 
 
+class TestPriorities:
+    """A guest of high priority leaves the processor to another one only while it waits in HLT."""
+
+    @pytest.fixture(scope="class")
+    def log(self, manfred):
+        guests = {
+            "normal": {"tests": "event.*"},
+            "high": {"tests": "timer.*", "priority": "high"},
+        }
+        return manfred(config(guests, at_end="poweroff", fred="off", memory="8M"), timeout=200)
+
+    def test_the_other_waits(self, log):
+        before_hlt = log.result.log.split("high: ok 5 - timer.preempts_a_busy_loop")[0]
+        assert before_hlt.count("high: ok ") == 4
+        assert "\nnormal: " not in before_hlt
+
+    def test_the_other_runs_in_hlt(self, log):
+        """It became current for that, and once more when the first had ended."""
+        log.says(r"guest normal, vcpu 0: \d+ exits, current 2 times$")
+
+    @pytest.mark.parametrize("guest", ["high", "normal"])
+    def test_passes(self, log, guest):
+        log.find(rf"^{guest}: # tests \d+, failed 0,")
+
+    def test_ends_well(self, log):
+        log.ends("ok", "guest-end")
+
+
 class TestLinuxAndTwo:
     """Linux with devices, and two conformance guests that share its processor."""
 

@@ -38,7 +38,18 @@ class Checks:
         log.ends("ok")
 
 
-class TestSmpSoftFred(Checks):
+class TestSmpWithoutFred(Checks):
+    MAY_SKIP = NEED_FRED
+
+    @pytest.fixture(scope="class")
+    def log(self, linux):
+        machine = emulator.Machine(cpus=self.CPUS)
+        return linux(machine=machine, cmdline=smp_cmdline(self.CPUS), fred="off", timeout=TIMEOUT)
+
+
+class TestSmpFour(Checks):
+    CPUS = 4
+
     @pytest.fixture(scope="class")
     def log(self, linux):
         machine = emulator.Machine(cpus=self.CPUS)
@@ -46,16 +57,6 @@ class TestSmpSoftFred(Checks):
 
     def test_uses_fred(self, log):
         log.find(r"^linux: note fred 1$")
-
-
-class TestSmpFour(Checks):
-    CPUS = 4
-    MAY_SKIP = NEED_FRED
-
-    @pytest.fixture(scope="class")
-    def log(self, linux):
-        machine = emulator.Machine(cpus=self.CPUS)
-        return linux(machine=machine, cmdline=smp_cmdline(self.CPUS), fred="off", timeout=TIMEOUT)
 
 
 class TestSmpNative(Checks):
