@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Writes a disk image to a USB stick: tools/mkusb.sh IMAGE /dev/sdX. Asks first;
-# refuses what is mounted or not removable, unless FORCE=1. Reads back what it has written.
+# refuses what is mounted or not removable, unless FORCE=1. Reads back what it has written, and moves
+# the image's second partition table to the end of the stick.
 set -eu
 
 fail() {
@@ -35,4 +36,6 @@ size=$(stat -c %s "$image")
 # What the stick has, not what the kernel remembers.
 blockdev --flushbufs "$device"
 cmp -n "$size" "$image" "$device" || fail "$device does not read back what was written: try another stick"
+# There an older one may lie, which some systems would believe.
+said=$(sgdisk -e "$device" 2>&1) || fail "$device: the second partition table cannot be moved to its end: $said"
 echo "usb: $device boots Manfred"

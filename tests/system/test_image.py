@@ -12,6 +12,7 @@ from test_menu import ENTRIES, drawn
 
 MKUSB = emulator.ROOT / "tools/mkusb.sh"
 MIB = 1 << 20
+DISK_SIZE = 64 * MIB
 NAMES = {boot.BOOT_FILE, "fredcheck.efi", "manfred.cfg", "fredcheck.cfg", "README.txt"}
 
 
@@ -98,7 +99,7 @@ def write_stick(device, image, answer="yes\n", **variables):
 def disk(tmp_path):
     """A loop device, which is a disk that is not removable, and its file."""
     file = tmp_path / "disk"
-    file.write_bytes(bytes(8 * MIB))
+    file.write_bytes(bytes(DISK_SIZE))
     done = subprocess.run(["losetup", "-f", "--show", file], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -118,19 +119,38 @@ class TestUsb:
         status, said = write_stick(disk[0], tmp_path / "image")
         assert status == 1
         assert "is not removable" in said
-        assert disk[1].read_bytes() == bytes(8 * MIB)
+        assert disk[1].read_bytes() == bytes(DISK_SIZE)
 
     def test_refuses_a_small_one(self, disk, tmp_path):
-        (tmp_path / "image").write_bytes(b"M" * (8 * MIB + 512))
+        (tmp_path / "image").write_bytes(b"M" * (DISK_SIZE + 512))
         status, said = write_stick(disk[0], tmp_path / "image", FORCE="1")
         assert status == 1
         assert "is too small" in said
 
-    def test_writes_after_a_yes(self, disk, tmp_path):
-        (tmp_path / "image").write_bytes(b"M" * MIB)
-        status, said = write_stick(disk[0], tmp_path / "image", "y\n", FORCE="1")
+    def test_writes_after_a_yes(self, disk, built):
+        status, said = write_stick(disk[0], built, "y\n", FORCE="1")
         assert status == 1 and said.endswith("usb: nothing written\n")
-        assert disk[1].read_bytes() == bytes(8 * MIB)
-        status, said = write_stick(disk[0], tmp_path / "image", FORCE="1")
+        assert disk[1].read_bytes() == bytes(DISK_SIZE)
+        status, said = write_stick(disk[0], built, FORCE="1")
         assert status == 0 and said.endswith(f"usb: {disk[0]} boots Manfred\n")
-        assert disk[1].read_bytes() == b"M" * MIB + bytes(7 * MIB)
+        self.check_stick(disk[1], built)
+
+    def test_writes_over_another_table(self, disk, built):
+        """A second partition table at the stick's end from before does not stay there."""
+        subprocess.run(["sgdisk", "-n", "1:2048:4095", "-c", "1:OTHER", disk[0]], check=True,
+                       stdout=subprocess.DEVNULL)
+        assert write_stick(disk[0], built, FORCE="1")[0] == 0
+        self.check_stick(disk[1], built)
+
+    @staticmethod
+    def check_stick(file, image):
+        """What the image has, but for the tables, which are sound on a disk of this size."""
+        told = subprocess.run(["sgdisk", "-v", file], stdout=subprocess.PIPE, text=True, check=True)
+        assert "No problems found" in told.stdout, told.stdout
+        ours, meant = (
+            [line for line in partition_table(path).splitlines() if "GUID" in line or "name" in line]
+            for path in (file, image)
+        )
+        assert ours == meant
+        written, meant = file.read_bytes(), image.read_bytes()
+        assert written[MIB:len(meant) - MIB] == meant[MIB:-MIB]

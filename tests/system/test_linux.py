@@ -14,11 +14,14 @@ KERNEL_TAKES_KB = 80 << 10
 
 
 class TestLinuxChecks:
-    """Without FRED, on any emulator; test_fred_linux.py has it with FRED."""
+    """Without FRED, on any emulator; test_fred_linux.py has it with FRED. With more than 4 GiB of
+    memory, most of which Linux takes from its upper end."""
+
+    MACHINE = emulator.Machine(memory=6144)
 
     @pytest.fixture(scope="class")
     def log(self, linux):
-        return linux(cmdline=LINUX_TEST, fred="off")
+        return linux(cmdline=LINUX_TEST, fred="off", machine=self.MACHINE)
 
     @pytest.mark.parametrize("check", LINUX_CHECKS)
     def test_check(self, log, check):
@@ -26,6 +29,10 @@ class TestLinuxChecks:
 
     def test_count(self, log):
         log.find(rf"^linux: {len(LINUX_CHECKS)} checks, ")
+
+    def test_memory(self, log):
+        """The firmware keeps what lies between 3 and 4 GiB for devices."""
+        assert int(log.find(r"^linux: note memory (\d+) kB$")[1]) > 4 << 20
 
     def test_events_come_by_the_idt(self, log):
         log.find(r"^linux: note fred 0$")
@@ -64,24 +71,6 @@ class TestLinuxReboot:
         log.ends("ok")
         after = log.result.log.split("manfred: end ", 1)[1]
         assert FIRMWARE_STARTS.search(after), "the machine did not reset"
-
-
-class TestLinuxMuchMemory:
-    """More than 4 GiB, on both sides of the hole below that."""
-
-    MACHINE = emulator.Machine(memory=6144)
-
-    @pytest.fixture(scope="class")
-    def log(self, linux):
-        return linux(machine=self.MACHINE)
-
-    def test_linux_has_it(self, log):
-        free = int(log.says(r"leaving the firmware; (\d+) MiB of RAM are free")[1])
-        assert free > 5000
-        size = int(log.find(r"^linux: MemTotal: +(\d+) kB$")[1])
-        # A 64th is what the kernel keeps to describe it.
-        assert size > (free << 10) * 63 // 64 - KERNEL_TAKES_KB
-        log.ends("ok")
 
 
 class TestLinuxInitrdTooLarge:
