@@ -27,7 +27,7 @@ def with_keys(text, keys):
 
 def for_windows(text):
     """A stick is read everywhere."""
-    return text.replace("\n", "\r\n").encode("ascii")
+    return text.replace("\n", "\r\n").encode("utf-8")
 
 
 def stick_files(kernel="", initrd="", cmdline=""):
@@ -50,8 +50,8 @@ def stick_files(kernel="", initrd="", cmdline=""):
 
 def main():
     kernel, initrd = run.variable("KERNEL"), run.variable("INITRD")
-    cmdline = run.variable("CMDLINE")
     try:
+        cmdline = run.config_value("CMDLINE")
         if (initrd or cmdline) and not kernel:
             raise run.UsageError("INITRD and CMDLINE are for a guest: name its KERNEL")
         for name, path in (("KERNEL", kernel), ("INITRD", initrd)):

@@ -58,6 +58,15 @@ def number(name, default):
     return int(text)
 
 
+def config_value(name):
+    """Of a variable that becomes a line of manfred.cfg."""
+    value = variable(name)
+    if "\n" in value or re.search(r"(?:^|[ \t])#", value):
+        raise UsageError(f"{name}={value}: in manfred.cfg a '#' behind a blank begins a comment, "
+                         "and a value has one line")
+    return value
+
+
 def guest_file(name, path):
     if not os.path.isfile(path):
         raise UsageError(f"{name}={path}: no such file")
@@ -84,7 +93,7 @@ def make_image(image):
         make_image_of(image, variable("CONFIG"))
         return
     guest = variable("GUEST", "linux")
-    plain = {name.lower(): variable(name) for name in PLAIN_KEYS if variable(name)}
+    plain = {name.lower(): config_value(name) for name in PLAIN_KEYS if variable(name)}
     if guest == BARE:
         boot.fredcheck_image(image, plain)
         return

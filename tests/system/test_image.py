@@ -62,11 +62,17 @@ class TestContent:
                 assert content.count(b"\r\n") == content.count(b"\n") > 0, name
                 assert max(content) < 0x80, name
 
+    def test_a_guest_that_is_not_to_be(self, monkeypatch):
+        monkeypatch.setenv("KERNEL", __file__)
+        monkeypatch.setenv("CMDLINE", "quiet # loud")
+        with pytest.raises(SystemExit, match="image: CMDLINE=quiet # loud: .* begins a comment"):
+            stick.main()
+
     def test_a_guest(self, tmp_path):
-        files = stick.stick_files("kernel file", "initrd file", "quiet")
-        lines = files["manfred.cfg"].decode().split("\r\n")
+        files = stick.stick_files("kernel file", "initrd file", "root=/dev/für")
+        lines = files["manfred.cfg"].decode("utf-8").split("\r\n")
         for line in ("guest = linux", r"kernel = \vmlinuz", r"initrd = \initrd.img",
-                     "cmdline = quiet", "menu = 5"):
+                     "cmdline = root=/dev/für", "menu = 5"):
             assert lines.count(line) == 1
         assert files["vmlinuz"] == "kernel file" and files["initrd.img"] == "initrd file"
 

@@ -21,7 +21,7 @@ class TestLinuxChecks:
 
     @pytest.fixture(scope="class")
     def log(self, linux):
-        return linux(cmdline=LINUX_TEST, fred="off", machine=self.MACHINE)
+        return linux(cmdline=LINUX_TEST, fred="off", machine=self.MACHINE, timeout=600)
 
     @pytest.mark.parametrize("check", LINUX_CHECKS)
     def test_check(self, log, check):

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+import boot
 import emulator
 import mkfont
 import pytest
@@ -60,11 +61,13 @@ def colour_of(row, text):
     return colours.pop()
 
 
-def start(bochs, manfred, **config):
+def start(bochs, manfred, files=None, name=boot.BOOT_FILE, **config):
     if not bochs.has_graphics:
         pytest.skip(f"{bochs.binary} has no display library {emulator.GRAPHICS_DISPLAY}")
     return manfred(
         dict(config, console="both", at_end="halt"),
+        files,
+        name=name,
         machine=emulator.Machine(graphics=True),
         grace=screenshots.GRACE_SECONDS,
     )
@@ -155,3 +158,27 @@ class TestResultScreen:
         totals = [sum(int(numbers[i]) for numbers in counts.values()) for i in range(4)]
         said = "{} PASSED {} FAILED {} EXPECTED {} SKIPPED ".format(*totals)
         assert re.match(rf"MANFRED [0-9.]+ OFF: {sum(totals)} TESTS {said}", read)
+
+
+class TestSmallScreen:
+    """640x480: the page of results fits, the QR code too."""
+
+    @pytest.fixture(scope="class")
+    def log(self, bochs, manfred):
+        files = {boot.BOOT_FILE: boot.CHAIN_LOADER, "small-screen": b"yes"}
+        return start(bochs, manfred, files, "next.efi", guest="selftest", fred="off")
+
+    @pytest.fixture(scope="class")
+    def rows(self, log):
+        return [text_of(row) for row in read_cells(screenshots.last_screen(log.folder, log.result))]
+
+    def test_has_every_chapter(self, log, rows):
+        log.says(r"screen 640x480, framebuffer at 0x[0-9a-f]+")
+        log.ends("ok", "guest-end")
+        assert (len(rows), rows[0][:15]) == (30, "PASSED  Manfred")
+        for name, *_ in TestResultScreen.CHAPTER.findall(log.result.log):
+            assert any(name in row.split() for row in rows), name
+
+    def test_has_the_end(self, log, rows):
+        assert rows[-1].rstrip(NO_GLYPH + " ") == log.says("(end status=.*)")[1]
+        assert NO_GLYPH in rows[-1]

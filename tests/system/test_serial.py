@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The serial port: where the loader finds it, and what it says without one."""
+import fcntl
+import os
+import subprocess
+
+import boot
 import emulator
 import pytest
+from pexpect import fdpexpect
 
+# Its exit status for at_end = debug-exit.
+QEMU_FAILED = 35
 PCI = emulator.Machine(serial="pci")
 
 
@@ -36,6 +44,35 @@ class TestNone:
         log = loader(config, machine=emulator.Machine(serial="none"))
         assert not log.result.timed_out
         assert log.result.log == ""
+
+
+class TestNeverReady:
+    """Nobody takes what the port sends, from the middle of a menu on: the boot goes on without."""
+
+    # More than fits into the pipe and the port's own buffer before the countdown ends.
+    MENU_SECONDS = 12
+
+    def test_goes_on_without(self, qemu, tmp_path):
+        image, line = tmp_path / "disk.img", tmp_path / "line"
+        boot.manfred_image(image, {"menu": self.MENU_SECONDS, "at_end": "debug-exit"})
+        ends = []
+        for name in ("line.in", "line.out"):
+            os.mkfifo(tmp_path / name)
+            ends.append(os.open(tmp_path / name, os.O_RDWR))
+        fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, 4096)
+        machine = subprocess.Popen(qemu.command(image, emulator.Machine(), f"pipe,path={line}"))
+        try:
+            reader = fdpexpect.fdspawn(ends[1], timeout=60)
+            reader.expect("starts in ")
+            assert machine.wait(timeout=120) == QEMU_FAILED
+            # The end line is none of what was sent, so the port was given up.
+            os.set_blocking(ends[1], False)
+            assert b"end status" not in reader.buffer + os.read(ends[1], 65536)
+        finally:
+            machine.kill()
+            machine.wait()
+            for end in ends:
+                os.close(end)
 
 
 class TestRefused:

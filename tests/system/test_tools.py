@@ -58,6 +58,7 @@ class TestRunUsage:
             ({"GUEST": "multiboot"}, "needs KERNEL"),
             ({"GUEST": "selftest", "TIMEOUT": "soon"}, "a number above 0"),
             ({"CONFIG": "/nowhere/manfred.cfg"}, "no such file"),
+            ({"CMDLINE": "a # b"}, "begins a comment"),
             ({"CONFIG": "manfred.cfg", "FRED": "soft", "CPUS": "2"}, "set there: FRED\n"),
         ),
     )

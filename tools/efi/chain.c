@@ -5,7 +5,8 @@
  * With Manfred and a file \lock-vmx it is a machine whose firmware has locked VMX
  * off; with a file \acpi one whose firmware has these ACPI tables. The file is
  * their memory from ACPI_ADDRESS on, and begins with the root pointer. With a
- * file \la57 it is one whose firmware runs with 5-level paging.
+ * file \la57 it is one whose firmware runs with 5-level paging, with a file
+ * \small-screen one with a screen of 640x480.
  */
 #include <efi.h>
 
@@ -18,6 +19,8 @@
 #define MSR_FEATURE_CONTROL    0x3a
 #define FEATURE_CONTROL_LOCKED 1U
 #define TOP_BELOW_4G	       0xffffffffULL
+#define SMALL_WIDTH	       640U
+#define SMALL_HEIGHT	       480U
 #define ACPI_ADDRESS	       0x7000000ULL /* tools/acpi_tables.py has the same */
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
@@ -109,6 +112,27 @@ static void lock_vmx_if_asked(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume)
 		asm volatile("wrmsr"
 			     :
 			     : "c"(MSR_FEATURE_CONTROL), "a"(FEATURE_CONTROL_LOCKED), "d"(0));
+}
+
+static void shrink_screen_if_asked(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume)
+{
+	EFI_GUID guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
+	EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *mode;
+	EFI_GRAPHICS_OUTPUT_PROTOCOL *screen;
+	EFI_FILE_PROTOCOL *file;
+	UINTN size;
+
+	if (EFI_ERROR(open_file(system, volume, L"\\small-screen", &file)) ||
+	    EFI_ERROR(system->BootServices->LocateProtocol(&guid, NULL, (void **)&screen)))
+		return;
+	for (UINT32 i = 0; i < screen->Mode->MaxMode; i++) {
+		if (EFI_ERROR(screen->QueryMode(screen, i, &size, &mode)) ||
+		    mode->HorizontalResolution != SMALL_WIDTH ||
+		    mode->VerticalResolution != SMALL_HEIGHT)
+			continue;
+		screen->SetMode(screen, i);
+		return;
+	}
 }
 
 static EFI_STATUS install_acpi_if_asked(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume)
@@ -204,6 +228,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	next->LoadOptions = options;
 	next->LoadOptionsSize = sizeof(options);
 	lock_vmx_if_asked(system, self->DeviceHandle);
+	shrink_screen_if_asked(system, self->DeviceHandle);
 	print_tsc();
 	return system->BootServices->StartImage(handle, NULL, NULL);
 }
