@@ -7,6 +7,7 @@ import struct
 
 # tools/efi/chain.c has the same.
 ADDRESS = 0x7000000
+PAGE = 0x1000
 LOCAL_APIC = 0xFEE00000
 IOAPIC = 0xFEC00000
 
@@ -51,8 +52,20 @@ def _fadt(dsdt):
     return _table(b"FACP", 1, body)
 
 
-def tables(processors):
-    """The memory from ADDRESS on; `processors` is a list of (APIC ID, flags)."""
+def _dmar(unit):
+    body = struct.pack("<BB10x", 47, 0)
+    return _table(b"DMAR", 1, body + struct.pack("<HHBBHQ", 0, 16, 1, 0, 0, unit))
+
+
+def _vtd_registers():
+    """Of a unit that has all (levels, page sizes, queue) and obeys nothing: it is memory."""
+    capabilities = 4 << 8 | 0x40 << 24 | 3 << 34
+    return bytes(8) + struct.pack("<QQ", capabilities, 3) + bytes(PAGE - 24)
+
+
+def tables(processors, vtd=False):
+    """The memory from ADDRESS on; `processors` is a list of (APIC ID, flags); `vtd`: a DMAR with a
+    unit that does not obey, in the page behind the tables."""
     memory = bytearray(64)
 
     def put(table):
@@ -63,8 +76,11 @@ def tables(processors):
 
     madt = put(_madt(processors))
     fadt = put(_fadt(put(_table(b"DSDT", 1, DSDT))))
-    xsdt = put(_table(b"XSDT", 1, struct.pack("<QQ", madt, fadt)))
+    found = [madt, fadt] + ([put(_dmar(ADDRESS + PAGE))] if vtd else [])
+    xsdt = put(_table(b"XSDT", 1, struct.pack(f"<{len(found)}Q", *found)))
     rsdp = struct.pack("<8sB6sBIIQB3x", b"RSD PTR ", 0, b"TESTER", 2, 0, 36, xsdt, 0)
     rsdp = _with_checksum(_with_checksum(rsdp[:20], 8) + rsdp[20:], 32)
     memory[: len(rsdp)] = rsdp
+    if vtd:
+        memory.extend(bytes(PAGE - len(memory)) + _vtd_registers())
     return bytes(memory)

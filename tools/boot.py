@@ -47,16 +47,16 @@ def fredcheck_image(image, config, firmware=None):
     mkimage.make_image(image, files)
 
 
-def linux_image(image, kernel=KERNEL, initrd=INITRD, cmdline="", processors=None, section=None,
-                others="", **options):
+def linux_image(image, kernel=KERNEL, initrd=INITRD, cmdline="", processors=None, dead_vtd=False,
+                section=None, others="", **options):
     """Manfred with a Linux guest; `cmdline` is added to the usual one. `processors`, a list of
-    (APIC ID, flags), are those in the ACPI tables of the firmware, which has none without. The
-    options are keys of a section of that name, if any; `others` are further sections."""
+    (APIC ID, flags), are those in the ACPI tables of the firmware, which has none without;
+    `dead_vtd` gives these a VT-d unit that does not obey. The options are keys of a section of that name, if any; `others` are further sections."""
     config = {"guest": "linux", "kernel": r"\vmlinuz"}
     files = {"vmlinuz": kernel}
     name = BOOT_FILE
     if processors:
-        files.update({BOOT_FILE: CHAIN_LOADER, "acpi": acpi_tables.tables(processors)})
+        files.update({BOOT_FILE: CHAIN_LOADER, "acpi": acpi_tables.tables(processors, dead_vtd)})
         name = "next.efi"
     if initrd:
         config["initrd"] = r"\initrd.img"

@@ -71,7 +71,8 @@ class TestLimit:
 
 class TestMadt:
     """A firmware that has ACPI tables. Of three processors its MADT has two, one that is disabled, and
-    one that does not exist; Linux gets one, and another guest has the second."""
+    one that does not exist; Linux gets one, and another guest has the second. Its DMAR names a VT-d unit
+    that obeys no command."""
 
     PROCESSORS = (
         (0, acpi_tables.ENABLED),
@@ -84,8 +85,8 @@ class TestMadt:
     @pytest.fixture(scope="class")
     def log(self, linux):
         machine = emulator.Machine(cpus=3)
-        return linux(machine=machine, processors=self.PROCESSORS, section="l", cpus=1, fred="off",
-                     others=self.NEIGHBOUR, timeout=TIMEOUT)
+        return linux(machine=machine, processors=self.PROCESSORS, dead_vtd=True, section="l",
+                     cpus=1, fred="off", others=self.NEIGHBOUR, timeout=TIMEOUT)
 
     def test_is_read(self, log):
         log.says(r"loader: ACPI root pointer at 0x0*7000000$")
@@ -96,7 +97,12 @@ class TestMadt:
         log.lacks(r"APIC ID [012] does not start")
 
     def test_guest_gets_its_own(self, log):
-        log.says(r"guest l: ACPI tables at 0x[0-9a-f]+ for 1 processors$")
+        log.says(r"guest l: ACPI tables at 0x[0-9a-f]+ for 1 processors, without DMAR$")
+        log.find(r"^linux: ACPI tables: APIC DSDT FACP$")
+
+    def test_goes_on_without_vtd(self, log):
+        log.says(r"VT-d: the unit at 0x7001000 does not obey, and all are off: devices can reach all")
+        log.lacks(r"VT-d: not used")
 
     def test_linux_has_the_processors_that_it_may_have(self, log):
         log.find(r"^linux: processors: 1 of 0$")
