@@ -17,7 +17,6 @@
 #include "vmm/switch.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
-#include "vmm/vtd.h"
 #include "vmm/x86.h"
 
 void vmm_main(const struct boot_info *boot) __attribute__((noreturn));
@@ -86,7 +85,6 @@ void vmm_main(const struct boot_info *boot)
 	vmx_enable();
 	fred_check(boot); /* and whether what it has of FRED works */
 	smp_start(boot);
-	vtd_probe(boot); /* which devices can be kept to a guest's memory */
 	vm_load_all(boot);
 	log_memory();
 	smp_run(vm_run_all);

@@ -111,6 +111,8 @@ void vm_load_all(const struct boot_info *boot)
 	count = running = boot->config.guest_count;
 	for (unsigned int i = 0; i < count; i++)
 		init(&vms[i], boot, i);
+	if (vm_has_devices())
+		vtd_probe(boot);
 	for (unsigned int i = 0; i < count; i++)
 		if (vms[i].devices == VM_DEVICES_NONE)
 			load(&vms[i]);

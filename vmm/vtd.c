@@ -150,21 +150,10 @@ static const char *find_units(const struct boot_info *boot)
 	return error;
 }
 
-static bool has_guest_with_devices(const struct config *config)
-{
-	for (uint32_t i = 0; i < config->guest_count; i++)
-		if (config->guests[i].devices == DEVICES_PASSTHROUGH)
-			return true;
-	return false;
-}
-
 void vtd_probe(const struct boot_info *boot)
 {
-	const char *error;
+	const char *const error = boot->config.vtd == VTD_OFF ? "vtd = off" : find_units(boot);
 
-	if (!has_guest_with_devices(&boot->config))
-		return;
-	error = boot->config.vtd == VTD_OFF ? "vtd = off" : find_units(boot);
 	if (error) {
 		log_info("VT-d: not used: %s; devices can reach all memory", error);
 		return;
@@ -204,14 +193,9 @@ static bool invalidate_all(const struct unit *unit)
 {
 	struct pair *const queue = unit->queue;
 	volatile uint64_t *const answer = &queue[QUEUE_LENGTH - 1].low;
-	uint64_t translations = VTD_INVALIDATE_TRANSLATIONS;
 
-	if (unit->capability & VTD_CAP_DRAIN_WRITES)
-		translations |= VTD_INVALIDATE_DRAIN_WRITES;
-	if (unit->capability & VTD_CAP_DRAIN_READS)
-		translations |= VTD_INVALIDATE_DRAIN_READS;
 	queue[0].low = VTD_INVALIDATE_CONTEXTS;
-	queue[1].low = translations;
+	queue[1].low = VTD_INVALIDATE_TRANSLATIONS | VTD_INVALIDATE_DRAIN(unit->capability);
 	queue[2] = (struct pair){ VTD_WAIT | (uint64_t)DONE << VTD_WAIT_DATA_SHIFT,
 				  virt_to_phys((const void *)answer) };
 	vtd_write_back(queue, PAGE_SIZE);

@@ -18,9 +18,9 @@ struct vm;
 #define CACHE_LINE 64U
 
 /*
- * Find the units. When a guest has the devices and all units can do what is needed, they are the
- * VMM's: their registers are excluded from that guest's EPT. Else one line says why not, and the
- * boot goes on without them. Before any EPT is made.
+ * For a guest that has the devices: find the units. When all can do what is needed, they are the
+ * VMM's, and their registers are excluded from the guest's EPT, which is made later. Else one line
+ * says why not, and the boot goes on without them.
  */
 void vtd_probe(const struct boot_info *boot);
 

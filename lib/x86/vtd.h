@@ -24,8 +24,6 @@
 #define VTD_CAP_2M		 (1ULL << 34)
 #define VTD_CAP_1G		 (1ULL << 35)
 #define VTD_CAP_FAULT_COUNT(cap) ((uint32_t)((cap) >> 40 & 0xff) + 1)
-#define VTD_CAP_DRAIN_WRITES	 (1ULL << 54)
-#define VTD_CAP_DRAIN_READS	 (1ULL << 55)
 #define VTD_ECAP_COHERENT	 (1ULL << 0) /* looks into the caches for its tables */
 #define VTD_ECAP_QUEUE		 (1ULL << 1) /* has queued invalidation */
 
@@ -58,11 +56,11 @@
 /* Descriptors of the invalidation queue. */
 #define VTD_INVALIDATE_CONTEXTS	    (1ULL | 1ULL << 4) /* all */
 #define VTD_INVALIDATE_TRANSLATIONS (2ULL | 1ULL << 4)
-#define VTD_INVALIDATE_DRAIN_WRITES (1ULL << 6)
-#define VTD_INVALIDATE_DRAIN_READS  (1ULL << 7)
-#define VTD_WAIT		    (5ULL | 1ULL << 5) /* write the status data */
-#define VTD_WAIT_DATA_SHIFT	    32
-#define VTD_DESCRIPTOR_SHIFT	    4
+/* Wait for writes and reads that are on their way: as the unit can (bits 54 and 55). */
+#define VTD_INVALIDATE_DRAIN(cap) ((cap) >> 48 & 0xc0)
+#define VTD_WAIT		  (5ULL | 1ULL << 5) /* write the status data */
+#define VTD_WAIT_DATA_SHIFT	  32
+#define VTD_DESCRIPTOR_SHIFT	  4
 
 /* Root and context entries of legacy mode; translation type 0: requests with untranslated addresses
  * are translated by second-level tables, all others are refused. */

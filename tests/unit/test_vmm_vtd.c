@@ -333,9 +333,6 @@ static int set_up(void **state __attribute__((unused)))
 	boot.vmm_base = VMM_BASE_P;
 	boot.vmm_size = VMM_SIZE_P;
 	boot.processor_count = 1;
-	boot.config.guest_count = 2;
-	boot.config.guests[0].devices = DEVICES_NONE;
-	boot.config.guests[1].devices = DEVICES_PASSTHROUGH;
 	machine.ept_vpid_cap = 3ULL << 16; /* 2M, 1G */
 	locked_x2apic = false;
 	excluded_count = 0;
@@ -408,15 +405,6 @@ TEST(what_the_machine_may_lack)
 	put_64(tables, DMAR_AT + DMAR_AT_RESERVED + 16, 4 * SIZE_1G);
 	fix_checksum(tables + DMAR_AT, DMAR_LENGTH, 9);
 	expect_unused("a device of the firmware uses memory that is not the guest's");
-}
-
-/* Nobody has the devices: nothing to say. */
-TEST(no_guest_with_devices)
-{
-	boot.config.guest_count = 1;
-	vtd_probe(&boot);
-	assert_false(vtd_is_taken());
-	assert_int_equal(model.log_length, 0);
 }
 
 static void expect_translating(const struct unit *unit)
@@ -612,7 +600,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		RUN(what_a_unit_may_lack),
 		RUN(what_the_machine_may_lack),
-		RUN(no_guest_with_devices),
 		RUN(each_source_has_the_tables_of_the_guest),
 		RUN(page_sizes_as_the_processor_has_them),
 		RUN(fault_registers_behind_the_first_page),

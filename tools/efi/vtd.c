@@ -255,8 +255,6 @@ static void start(uint64_t vmm_size)
 static void prepare(uint64_t rsdp)
 {
 	boot.rsdp = rsdp;
-	boot.config.guest_count = 1;
-	boot.config.guests[0].devices = DEVICES_PASSTHROUGH;
 	memmap_set(&boot.memmap, 0, RAM_END, MEMORY_RAM);
 	vm = (struct vm){ .name = "test", .devices = VM_DEVICES_PASSTHROUGH, .boot = &boot };
 	machine.ept_vpid_cap = EPT_CAP_2M | EPT_CAP_1G;
