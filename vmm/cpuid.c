@@ -60,6 +60,10 @@
  */
 #define LEAF1_EDX_DEVICES (BIT(7) | BIT(9) | BIT(12) | BIT(14))
 #define LEAF1_ECX_DEVICES (BIT(21) | BIT(24))
+/* Beside, whose MSRs others do not get: TSC_ADJUST, WAITPKG, IBRS, STIBP, L1D_FLUSH, SSBD. */
+#define LEAF7_EBX_DEVICES BIT(1)
+#define LEAF7_ECX_DEVICES CPUID_7_ECX_WAITPKG
+#define LEAF7_EDX_DEVICES (BIT(26) | BIT(27) | BIT(28) | BIT(31))
 
 struct cpuid_policy {
 	uint32_t leaf, subleaf;
@@ -139,6 +143,13 @@ static inline __attribute__((always_inline)) void adjust(const struct vm *vm, ui
 				r->ecx &= ~CPUID_7_ECX_WAITPKG;
 			if (!(machine.controls.proc2 & PROC2_INVPCID))
 				r->ebx &= ~CPUID_7_EBX_INVPCID;
+			if (!(machine.controls.proc2 & PROC2_RDTSCP))
+				r->ecx &= ~CPUID_7_ECX_RDPID;
+			if (vm->devices == VM_DEVICES_NONE) {
+				r->ebx &= ~LEAF7_EBX_DEVICES;
+				r->ecx &= ~LEAF7_ECX_DEVICES;
+				r->edx &= ~LEAF7_EDX_DEVICES;
+			}
 			if (vm->fred == FRED_BACKEND_SOFT)
 				r->edx |= CPUID_7_EDX_ARCH_CAPABILITIES;
 			if (!vm->shadow_stacks) {

@@ -39,7 +39,8 @@ struct msr_policy {
 #define ONE(msr) (msr), (msr)
 
 static const struct msr_policy policies[] = {
-	{ ONE(MSR_IA32_TSC), DIRECT, DEVICE, "the VMM uses the TSC for time stamps only" },
+	{ ONE(MSR_IA32_TSC), DIRECT, DEVICE,
+	  "turns and clocks go by it: who has the devices can stop other guests in any case" },
 	{ ONE(MSR_IA32_PLATFORM_ID), DIRECT, FAULT, "tells nothing of the VMM" },
 	{ ONE(MSR_IA32_APIC_BASE), DEVICE, VIRTUAL, "must not move the APIC's page" },
 	{ ONE(MSR_IA32_FEATURE_CONTROL), VIRTUAL, VIRTUAL, "locked, VMX off: guests have no VMX" },
@@ -50,16 +51,19 @@ static const struct msr_policy policies[] = {
 	{ ONE(MSR_IA32_BIOS_UPDT_TRIG), FAULT, IGNORE, "microcode belongs to the machine's owner" },
 	{ ONE(MSR_IA32_BIOS_SIGN_ID), DIRECT, IGNORE,
 	  "reading the revision begins with a write of 0" },
+	{ ONE(MSR_IA32_XAPIC_DISABLE_STATUS), DEVICE, FAULT, "the guest has the local APIC" },
 	{ ONE(MSR_PLATFORM_INFO), DEVICE, FAULT, "constant" },
+	{ ONE(MSR_IA32_UMWAIT_CONTROL), DEVICE, DEVICE, "limits UMWAIT, which others do not have" },
 	{ ONE(MSR_IA32_MPERF), DEVICE, DEVICE, "counts the guest's time and ours alike" },
 	{ ONE(MSR_IA32_APERF), DEVICE, DEVICE, "counts the guest's time and ours alike" },
 	{ ONE(MSR_IA32_MTRRCAP), DEVICE, FAULT, "constant" },
 	{ ONE(MSR_IA32_ARCH_CAPABILITIES), VIRTUAL, FAULT,
-	  "constant; with software FRED it has RDCL_NO: docs/softfred.md" },
+	  "without what the guest does not get; with software FRED RDCL_NO: docs/softfred.md" },
 	{ MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, DIRECT, DIRECT, "in the VMCS" },
 	{ ONE(MSR_IA32_MCG_CAP), DEVICE, FAULT, "machine checks go to the guest" },
 	{ MSR_IA32_MCG_STATUS, MSR_IA32_MCG_CTL, DEVICE, DEVICE, "machine checks go to the guest" },
 	{ MSR_IA32_MC0_CTL, MSR_IA32_MC_LAST, DEVICE, DEVICE, "machine checks go to the guest" },
+	{ MSR_IA32_MC0_CTL2, MSR_IA32_MC_LAST_CTL2, DEVICE, DEVICE, "and so do corrected ones" },
 	{ ONE(MSR_IA32_MISC_ENABLE), DEVICE, IGNORE, "has switches for the whole processor" },
 	{ ONE(MSR_IA32_DEBUGCTL), DIRECT, DIRECT, "in the VMCS" },
 	{ MSR_IA32_MTRR_PHYSBASE0, MSR_IA32_MTRR_PHYS_LAST, DEVICE, IGNORE,
@@ -189,8 +193,11 @@ static bool read_arch_capabilities(const struct vcpu *vcpu, uint64_t *value)
 {
 	const bool has_msr = cpuid(7, 0).edx & CPUID_7_EDX_ARCH_CAPABILITIES;
 	const bool soft = vcpu->vm->fred == FRED_BACKEND_SOFT;
+	uint64_t shown = ARCH_CAPABILITIES_VULNERABILITIES;
 
-	*value = (has_msr ? rdmsr(MSR_IA32_ARCH_CAPABILITIES) : 0) |
+	if (vcpu->vm->devices == VM_DEVICES_PASSTHROUGH)
+		shown |= ARCH_CAPABILITIES_XAPIC_STATUS;
+	*value = (has_msr ? rdmsr(MSR_IA32_ARCH_CAPABILITIES) & shown : 0) |
 		 (soft ? ARCH_CAPABILITIES_RDCL_NO : 0);
 	return has_msr || soft;
 }

@@ -105,6 +105,7 @@ enum vector {
 #define CPUID_7_EBX_INVPCID (1U << 10)
 #define CPUID_7_ECX_OSPKE   (1U << 4)
 #define CPUID_7_ECX_WAITPKG (1U << 5)
+#define CPUID_7_ECX_RDPID   (1U << 22)
 /* CPUID leaf 7, subleaf 1 */
 #define CPUID_7_1_EAX_FRED	      (1U << 17)
 #define CPUID_7_1_EAX_LKGS	      (1U << 18)

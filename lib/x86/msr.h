@@ -14,6 +14,7 @@
 #define MSR_IA32_BIOS_SIGN_ID		 0x8bU
 #define MSR_PLATFORM_INFO		 0xceU
 #define MSR_IA32_CORE_CAPABILITIES	 0xcfU
+#define MSR_IA32_UMWAIT_CONTROL		 0xe1U
 #define MSR_IA32_MPERF			 0xe7U
 #define MSR_IA32_APERF			 0xe8U
 #define MSR_IA32_MTRRCAP		 0xfeU
@@ -50,6 +51,8 @@
 #define MSR_IA32_MTRR_DEF_TYPE		 0x2ffU
 #define MSR_IA32_MC0_CTL		 0x400U
 #define MSR_IA32_MC_LAST		 0x47fU
+#define MSR_IA32_MC0_CTL2		 0x280U
+#define MSR_IA32_MC_LAST_CTL2		 0x29fU
 #define MSR_IA32_VMX_BASIC		 0x480U
 #define MSR_IA32_VMX_PINBASED_CTLS	 0x481U
 #define MSR_IA32_VMX_PROCBASED_CTLS	 0x482U
@@ -98,6 +101,14 @@
 #define ARCH_CAPABILITIES_RDCL_NO      (1ULL << 0)  /* not vulnerable to Meltdown */
 #define ARCH_CAPABILITIES_XAPIC_STATUS (1ULL << 21) /* has IA32_XAPIC_DISABLE_STATUS */
 #define XAPIC_DISABLED		       (1ULL << 0)  /* in that: an x2APIC stays one */
+/*
+ * All bits that say of the processor what it is vulnerable to and what flushes its buffers: 0 to 6,
+ * TAA_NO, the three of stale data (SBDR_SSDP, FBSDP, PSDP), FB_CLEAR, RRSBA, BHI_NO, PBRSB_NO,
+ * GDS_NO, RFDS_NO, RFDS_CLEAR, ITS_NO. Most of the others tell of further MSRs.
+ */
+#define ARCH_CAPABILITIES_VULNERABILITIES                                                       \
+	(0x7fULL | 1ULL << 8 | 7ULL << 13 | 1ULL << 17 | 3ULL << 19 | 1ULL << 24 | 7ULL << 26 | \
+	 1ULL << 62)
 
 #define FEATURE_CONTROL_LOCKED	    (1ULL << 0)
 #define FEATURE_CONTROL_VMX_OUTSIDE (1ULL << 2)

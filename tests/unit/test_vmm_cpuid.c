@@ -210,6 +210,7 @@ TEST(instructions_that_need_a_control)
 	assert_true(ask(EXTENDED + 1, 0).edx & 1 << 27);
 	machine.controls.proc2 = 0;
 	assert_false(ask(7, 0).ecx & 1 << 5);
+	assert_false(ask(7, 0).ecx & 1 << 22); /* RDPID, with RDTSCP */
 	assert_false(ask(7, 0).ebx & 1 << 10);
 	assert_false(ask(0xd, 1).eax & 1 << 3);
 	assert_false(ask(EXTENDED + 1, 0).edx & 1 << 27);
@@ -232,6 +233,20 @@ TEST(devices_of_the_machine)
 	vm.devices = VM_DEVICES_NONE;
 	assert_int_equal(ask(1, 0).edx & edx, 0);
 	assert_int_equal(ask(1, 0).ecx & ecx, 0);
+}
+
+/* TSC_ADJUST; WAITPKG; IBRS, STIBP, L1D_FLUSH, SSBD: see msr.c. */
+TEST(features_with_msrs_of_the_machine)
+{
+	const uint32_t edx = 7U << 26 | 1U << 31;
+
+	assert_true(ask(7, 0).ebx & 1 << 1);
+	assert_true(ask(7, 0).ecx & 1 << 5);
+	assert_int_equal(ask(7, 0).edx & edx, edx);
+	vm.devices = VM_DEVICES_NONE;
+	assert_false(ask(7, 0).ebx & 1 << 1);
+	assert_false(ask(7, 0).ecx & 1 << 5);
+	assert_int_equal(ask(7, 0).edx & edx, 0);
 }
 
 /* ---- CR4 ---- */
@@ -335,6 +350,7 @@ int main(void)
 		RUN(instructions_that_need_a_control),
 		RUN(no_supervisor_state),
 		RUN(devices_of_the_machine),
+		RUN(features_with_msrs_of_the_machine),
 		RUN(cr4_of_a_processor_with_everything),
 		RUN(cr4_of_some_guests),
 		RUN(cr4_bits_need_their_feature),

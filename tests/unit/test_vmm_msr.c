@@ -14,11 +14,12 @@
 #include "vmm/vmcs.h"
 #include "vmm/x86.h"
 
-#define HIGH_MSRS    0xc0000000U
-#define RANGE	     0x2000U /* MSRs in each half of the bitmap */
-#define APIC_AT	     0xfee00000ULL
-#define UNTOUCHED    0x1122334455667788ULL
-#define GARBAGE_HIGH 0xdddddddd00000000ULL
+#define HIGH_MSRS	   0xc0000000U
+#define RANGE		   0x2000U /* MSRs in each half of the bitmap */
+#define APIC_AT		   0xfee00000ULL
+#define UNTOUCHED	   0x1122334455667788ULL
+#define KNOWN_CAPABILITIES 0x0026ULL /* IBRS_ALL, RSBA, MDS_NO */
+#define GARBAGE_HIGH	   0xdddddddd00000000ULL
 
 static struct vm vm;
 static struct vcpu vcpu;
@@ -80,12 +81,13 @@ static const struct allowed for_all[] = {
 
 /* Beside these, with the machine's devices. */
 static const struct allowed for_device_owners[] = {
-	{ 0x10, 0x10, WRITE },	{ 0x1b, 0x1b, READ },	{ 0x3b, 0x3b, BOTH },
-	{ 0x48, 0x48, BOTH },	{ 0x49, 0x49, WRITE },	{ 0xce, 0xce, READ },
-	{ 0xe7, 0xe8, BOTH },	{ 0xfe, 0xfe, READ },	{ 0x10b, 0x10b, WRITE },
-	{ 0x179, 0x179, READ }, { 0x17a, 0x17b, BOTH }, { 0x1a0, 0x1a0, READ },
-	{ 0x200, 0x21f, READ }, { 0x250, 0x250, READ }, { 0x258, 0x259, READ },
-	{ 0x268, 0x26f, READ }, { 0x2ff, 0x2ff, READ }, { 0x400, 0x47f, BOTH },
+	{ 0x10, 0x10, WRITE },	{ 0x1b, 0x1b, READ },	 { 0x3b, 0x3b, BOTH },
+	{ 0x48, 0x48, BOTH },	{ 0x49, 0x49, WRITE },	 { 0xce, 0xce, READ },
+	{ 0xbd, 0xbd, READ },	{ 0xe1, 0xe1, BOTH },	 { 0xe7, 0xe8, BOTH },
+	{ 0xfe, 0xfe, READ },	{ 0x10b, 0x10b, WRITE }, { 0x179, 0x179, READ },
+	{ 0x17a, 0x17b, BOTH }, { 0x1a0, 0x1a0, READ },	 { 0x200, 0x21f, READ },
+	{ 0x250, 0x250, READ }, { 0x258, 0x259, READ },	 { 0x268, 0x26f, READ },
+	{ 0x280, 0x29f, BOTH }, { 0x2ff, 0x2ff, READ },	 { 0x400, 0x47f, BOTH },
 	{ 0x6e0, 0x6e0, BOTH }, { 0x800, 0x8ff, BOTH },
 };
 
@@ -207,19 +209,44 @@ TEST(reads_that_exit)
 	assert_int_equal(value, 0);
 }
 
+/* No MSR of these is the guest's. */
+TEST(arch_capabilities_tell_of_no_further_msrs)
+{
+	/* TSX_CTRL, MCU_CONTROL, MISC_PACKAGE_CTLS, ENERGY_FILTERING_CTL, DOITM, MCU_ENUMERATION,
+	 * FB_CLEAR_CTRL, XAPIC_DISABLE_STATUS, MCU_EXTENDED_SERVICE, OVERCLOCKING_STATUS, GDS_CTRL
+	 */
+	static const unsigned int msrs[] = { 7, 9, 10, 11, 12, 16, 18, 21, 22, 23, 25 };
+	/* MDS_NO, TAA_NO, FB_CLEAR, BHI_NO, GDS_NO, RFDS_CLEAR, ITS_NO */
+	static const unsigned int told[] = { 5, 8, 17, 20, 26, 28, 62 };
+	uint64_t value;
+
+	features.edx = 1U << 29;
+	model.msr = ~0ULL;
+	assert_true(read_msr(0x10a, &value));
+	for (size_t i = 0; i < COUNT_OF(msrs); i++)
+		assert_false(value >> msrs[i] & 1);
+	for (size_t i = 0; i < COUNT_OF(told); i++)
+		assert_true(value >> told[i] & 1);
+	assert_false(value >> 63);
+	/* But of this, with the local APIC. */
+	vm.devices = VM_DEVICES_PASSTHROUGH;
+	assert_true(read_msr(0x10a, &value));
+	assert_true(value >> 21 & 1);
+}
+
 /* With software FRED the guest shall not think of Meltdown: Linux would not use FRED. */
 TEST(arch_capabilities)
 {
 	uint64_t value;
 
-	model.msr = UNTOUCHED;
+	model.msr = KNOWN_CAPABILITIES;
 	assert_false(read_msr(0x10a, &value));
 	features.edx = 1U << 29;
 	assert_true(read_msr(0x10a, &value));
-	assert_int_equal(value, UNTOUCHED);
+	assert_int_equal(value, KNOWN_CAPABILITIES);
 	vm.fred = FRED_BACKEND_SOFT;
 	assert_true(read_msr(0x10a, &value));
-	assert_int_equal(value, UNTOUCHED | 1);
+	assert_int_equal(value, KNOWN_CAPABILITIES | 1);
 	features.edx = 0;
 	assert_true(read_msr(0x10a, &value));
 	assert_int_equal(value, 1);
@@ -387,6 +414,7 @@ int main(void)
 		RUN(bitmap_of_a_guest_with_fred),
 		RUN(bitmap_of_a_guest_with_shadow_stacks),
 		RUN(reads_that_exit),
+		RUN(arch_capabilities_tell_of_no_further_msrs),
 		RUN(arch_capabilities),
 		RUN(writes_that_exit),
 		RUN(xss_stays_0),
