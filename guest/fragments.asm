@@ -10,6 +10,7 @@ default rel
 
 HYPERCALL_INJECT equ 4
 RFLAGS_TF equ 0x100
+RFLAGS_IF equ 0x200
 RFLAGS_AC equ 0x40000
 USER_LEAVE_VECTOR equ 0xff
 
@@ -233,6 +234,35 @@ global step_ud2.stepped
 	nop
 .stepped:
 	nop
+	ret
+
+; The step ends HLT.
+fragment step_hlt
+	pushfq
+	or qword [rsp], RFLAGS_TF | RFLAGS_IF
+	popfq
+	hlt
+.saved:
+	nop
+.next:
+	cli
+	ret
+
+; RDI: information of an interrupt, which waits when the step is over
+fragment step_vmcall
+	mov rbx, rdi
+	xor ecx, ecx
+	xor edx, edx
+	xor esi, esi
+	mov eax, HYPERCALL_INJECT
+	pushfq
+	or qword [rsp], RFLAGS_TF | RFLAGS_IF
+	popfq
+	vmcall
+.saved:
+	nop
+.next:
+	cli
 	ret
 
 unmasked_x87:

@@ -158,6 +158,8 @@ FRAGMENT_LABELS(step_sysenter);
 FRAGMENT_LABELS(step_int3);
 FRAGMENT_LABELS(step_int1);
 FRAGMENT_LABELS(step_ud2);
+FRAGMENT_LABELS(step_hlt);
+FRAGMENT_LABELS(step_vmcall);
 
 /* Run it in ring 0 or 3, with FRED when that is on; in ring 3 with interrupts on. */
 void fragment_run(unsigned int ring, const struct fragment *fragment, uint64_t argument);

@@ -77,7 +77,8 @@ struct chapter {
 	X(fredvm_nested)    \
 	X(fredvm_snapshot)  \
 	X(fredvm_intercept) \
-	X(fredvm_inject)
+	X(fredvm_inject)    \
+	X(fredvm_step)
 
 #define CHAPTER_DECLARE(name) extern const struct chapter chapter_##name;
 CHAPTERS(CHAPTER_DECLARE)

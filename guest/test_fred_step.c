@@ -82,3 +82,51 @@ static const struct test tests[] = {
 };
 
 const struct chapter chapter_fred_step = FRED_CHAPTER("fred-step", tests);
+
+/* Over an instruction that exits, interrupts on. */
+static struct fred_expected step_over_exit(const struct fragment *fragment, uint64_t argument)
+{
+	struct fred_expected expected;
+
+	fred_begin(&(struct fred_setup){ 0 });
+	fragment_run(0, &(struct fragment){ fragment->code, fragment->saved, NULL }, argument);
+	fred_end();
+	expected = fred_event_expected(FRED_EVENT_DB_STEP, 0);
+	expected.rip = (uintptr_t)fragment->saved;
+	expected.rflags |= RFLAGS_IF;
+	check_fred_frame(0, &expected);
+	return expected;
+}
+
+static void step_over_hlt(uint64_t argument)
+{
+	static const struct fragment hlt = FRAGMENT(step_hlt);
+
+	(void)argument;
+	step_over_exit(&hlt, 0);
+	check_fred_caught(1);
+}
+
+/* First the step, then the interrupt that came with it. */
+static void step_before_interrupt(uint64_t argument)
+{
+	static const struct fragment vmcall = FRAGMENT(step_vmcall);
+	struct fred_expected expected =
+		step_over_exit(&vmcall, INJECT(EVENT_EXTERNAL_INTERRUPT, VECTOR_INTERRUPT));
+
+	(void)argument;
+	check_fred_caught(2);
+	expected.type = EVENT_EXTERNAL_INTERRUPT;
+	expected.vector = VECTOR_INTERRUPT;
+	expected.event_data = 0;
+	/* As the handler of the step has left them. */
+	expected.rflags = RFLAGS_IF | RFLAGS_RF;
+	check_fred_frame(1, &expected);
+}
+
+static const struct test vm_tests[] = {
+	{ "over_hlt", step_over_hlt, 0 },
+	{ "before_interrupt", step_before_interrupt, 0 },
+};
+
+const struct chapter chapter_fredvm_step = FRED_VM_CHAPTER("fredvm-step", vm_tests);

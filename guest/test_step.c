@@ -36,6 +36,7 @@ static void vmm_steps(uint64_t count)
 
 STEP_OVER(over_nop, "nop", 0)
 STEP_OVER(over_cpuid, "cpuid", 0)
+STEP_OVER(over_hlt, "hlt", 0)
 STEP_OVER(over_invd, "invd", 0)
 STEP_OVER(over_wbinvd, "wbinvd", 0)
 STEP_OVER(over_vmcall, "vmcall", 0)
@@ -130,6 +131,7 @@ static const struct test tests[] = {
 	{ "vmm_steps_7", vmm_steps, 7 },
 	{ "over_nop", over_nop, 0 },
 	{ "over_cpuid", over_cpuid, 0 },
+	{ "over_hlt", over_hlt, 0 },
 	{ "over_invd", over_invd, 0 },
 	{ "over_wbinvd", over_wbinvd, 0 },
 	{ "over_vmcall", over_vmcall, HYPERCALL_NOP },

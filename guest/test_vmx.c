@@ -28,6 +28,10 @@ UNDEFINED(invvpid, "invvpid %0, %%rax")
 UNDEFINED(vmfunc, "vmfunc")
 UNDEFINED(getsec, "getsec")
 UNDEFINED(rsm, "rsm")
+/* These exit with no control for it, where the processor has TDX and RDMSR with a constant. */
+UNDEFINED(seamcall, ".byte 0x66, 0x0f, 0x01, 0xcf")
+UNDEFINED(tdcall, ".byte 0x66, 0x0f, 0x01, 0xcc")
+UNDEFINED(rdmsr_immediate, ".byte 0xc4, 0xe7, 0x7b, 0xf6, 0xc0\n\t.long 0x3a")
 
 static const struct fragment ring3_fragments[] = { FRAGMENT(raise_vmcall), FRAGMENT(raise_vmread) };
 
@@ -82,6 +86,9 @@ static const struct test tests[] = {
 	{ "vmfunc_is_ud", vmfunc, 0 },
 	{ "getsec_is_ud", getsec, 0 },
 	{ "rsm_is_ud", rsm, 0 },
+	{ "seamcall_is_ud", seamcall, 0 },
+	{ "tdcall_is_ud", tdcall, 0 },
+	{ "rdmsr_immediate_is_ud", rdmsr_immediate, 0 },
 	{ "vmcall_in_ring3_is_ud", ring3, 0 },
 	{ "vmread_in_ring3_is_ud", ring3, 1 },
 	{ "unknown_hypercall", unknown_hypercall, UNUSED_HYPERCALL },

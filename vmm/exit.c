@@ -212,13 +212,20 @@ static void handle_task_switch(struct vcpu *vcpu)
 
 static void handle_hlt(struct vcpu *vcpu)
 {
+	const uint64_t rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+
 	skip_instruction();
-	if (vcpu->work & ~(uint32_t)(WORK_SNAPSHOT | WORK_LOOK))
+	/* A single step ends it at once. */
+	if ((rflags & RFLAGS_TF) &&
+	    (vmcs_read(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS) & PENDING_DEBUG_BS))
 		return;
-	if (!(vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF)) {
-		sipi_halted(vcpu);
+	if (!(rflags & RFLAGS_IF)) {
+		if (!(vcpu->work & (WORK_EVENT | WORK_NMI | WORK_NMI_ARRIVED)))
+			sipi_halted(vcpu);
 		return;
 	}
+	if (vcpu->work & ~(uint32_t)(WORK_SNAPSHOT | WORK_LOOK))
+		return;
 	vmcs_write(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_HLT);
 	if (sched_is_shared(vcpu->cpu))
 		vcpu_set_work(vcpu, WORK_LOOK);
@@ -284,7 +291,7 @@ static void handle_preemption_timer(struct vcpu *vcpu)
 	vcpu_set_work(vcpu, WORK_LOOK);
 }
 
-/* CPUID does not offer the immediate form. Erratum FR-14: plain WRMSRNS exits with its reason. */
+/* CPUID does not offer the immediate forms. Erratum FR-14: plain WRMSRNS exits with its reason. */
 static void handle_wrmsrns_immediate(struct vcpu *vcpu)
 {
 	if (vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH) == WRMSRNS_LENGTH)
@@ -351,6 +358,9 @@ static void handle_unknown(struct vcpu *vcpu)
 	EXIT(INVVPID, "INVVPID", raise_ud)                                            \
 	EXIT(XSETBV, "XSETBV", handle_xsetbv)                                         \
 	EXIT(VMFUNC, "VMFUNC", raise_ud)                                              \
+	EXIT(SEAMCALL, "SEAMCALL", raise_ud)                                          \
+	EXIT(TDCALL, "TDCALL", raise_ud)                                              \
+	EXIT(RDMSR_IMMEDIATE, "RDMSR immediate", raise_ud)                            \
 	EXIT(WRMSRNS_IMMEDIATE, "WRMSRNS immediate", handle_wrmsrns_immediate)
 
 static const char *const exit_names[EXIT_REASON_COUNT] = {

@@ -163,6 +163,12 @@ static inline uint64_t interruptibility_of(const struct soft_cpu *cpu)
 	       (cpu->nmi_blocking ? INTERRUPTIBILITY_NMI : 0);
 }
 
+/* With BTF, TF traps behind branches only. */
+static bool single_steps(uint64_t rflags)
+{
+	return (rflags & RFLAGS_TF) && !(vmcs_read(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF);
+}
+
 /*
  * `before` is what the VMCS says of interruptibility, and then no trap waits there; or NOT_KNOWN of
  * both.
@@ -175,8 +181,9 @@ static inline __attribute__((always_inline)) void store_from(const struct soft_c
 	uint64_t interruptibility = interruptibility_of(cpu);
 	const bool trap = cpu->single_step_pending;
 
-	/* VM entry refuses STI blocking with TF = 1, unless the trap comes at once (27.3.1.5). */
-	if ((cpu->rflags & RFLAGS_TF) && !trap)
+	/* With STI blocking, VM entry wants that a trap waits exactly when the guest steps
+	 * (27.3.1.5). */
+	if (cpu->sti_blocking && trap != single_steps(cpu->rflags))
 		interruptibility &= ~(uint64_t)INTERRUPTIBILITY_STI;
 	vmcs_write(VMCS_GUEST_RIP, cpu->rip);
 	vmcs_write(VMCS_GUEST_RSP, cpu->rsp);
@@ -347,7 +354,7 @@ static enum soft_result lkgs(struct vcpu *vcpu, struct soft_cpu *cpu,
 	wrmsr(MSR_IA32_KERNEL_GS_BASE, gs.base);
 	gs.base = vmcs_read(VMCS_GUEST_GS_BASE);
 	store_segment(&gs, SEG_GS);
-	cpu->single_step_pending = cpu->rflags & RFLAGS_TF;
+	cpu->single_step_pending = single_steps(cpu->rflags);
 	cpu->rip += instruction->length;
 	cpu->rflags &= ~RFLAGS_RF;
 	cpu->sti_blocking = false;
@@ -442,9 +449,6 @@ static __attribute__((noinline)) void exception_with_care(struct vcpu *vcpu, str
 	if (vcpu->soft.stepping)
 		soft_fred_stepped(vcpu);
 	load(vcpu, &cpu);
-	/* General detect is a fault; the exit's RFLAGS do not always say so: BX-15. */
-	if (event->vector == VECTOR_DB && (event->event_data & EVENT_DEBUG_BD))
-		cpu.rflags |= RFLAGS_RF;
 	if (event->vector == VECTOR_GP && was_int_n(event)) {
 		cpu.rflags &= ~RFLAGS_RF;
 	} else if (event->type == EVENT_HARDWARE_EXCEPTION &&
@@ -452,6 +456,12 @@ static __attribute__((noinline)) void exception_with_care(struct vcpu *vcpu, str
 		    (event->vector == VECTOR_GP && event->error_code == 0))) {
 		reinterpret(vcpu, &cpu, event);
 		return;
+	} else if (event->vector == VECTOR_DB && (event->event_data & EVENT_DEBUG_BD)) {
+		/* General detect is a fault; the exit's RFLAGS do not always say so: BX-15. */
+		cpu.rflags |= RFLAGS_RF;
+	} else if (event->vector == VECTOR_MC) {
+		/* It may have ended HLT, and the exit tells of the state before. */
+		vmcs_write(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
 	}
 	deliver(vcpu, &cpu, event);
 }
@@ -601,7 +611,7 @@ void soft_fred_undefined(struct vcpu *vcpu)
 }
 
 /* The exceptions that may be something else, or have more to them. */
-#define CAREFUL_EXCEPTIONS (1U << VECTOR_DB | 1U << VECTOR_UD | 1U << VECTOR_GP)
+#define CAREFUL_EXCEPTIONS (1U << VECTOR_DB | 1U << VECTOR_UD | 1U << VECTOR_GP | 1U << VECTOR_MC)
 
 static inline __attribute__((always_inline)) bool exception_quickly(struct vcpu *vcpu,
 								    const struct event *event)
@@ -642,6 +652,10 @@ static __attribute__((noinline)) bool perform_lkgs(struct vcpu *vcpu)
 	struct soft_cpu cpu;
 	struct event fault;
 
+	/* Elsewhere there is no LKGS, and no page tables of the kind that is walked here. */
+	if (!(vmcs_read(VMCS_GUEST_EFER) & EFER_LMA) ||
+	    !(vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & ACCESS_RIGHTS_L))
+		return false;
 	vcpu->soft.walks.ram = vcpu->vm->ram;
 	load(vcpu, &cpu);
 	instruction = fetch(&cpu);

@@ -598,6 +598,34 @@ TEST(sti_blocking_with_single_steps)
 	assert_int_equal(FIELD(GUEST_INTERRUPTIBILITY), 0);
 }
 
+/* The handler of a step, say, returns to code that is not stepped. */
+TEST(sti_blocking_behind_the_last_step)
+{
+	put_frame(PAGE(5), RIP + 0x100, 0x10, 0x202, 0x10018);
+	model_set(VMCS_GUEST_RFLAGS, 0x102);
+	RAISE_AT(UD, BYTES(0xf2, 0x0f, 0x01, 0xca));
+	assert_int_equal(FIELD(GUEST_PENDING_DEBUG_EXCEPTIONS), PENDING_DEBUG_BS);
+	assert_null(model_entry_error());
+}
+
+TEST(sti_blocking_with_steps_by_branch)
+{
+	put_frame(PAGE(5), RIP + 0x100, 0x10, 0x302, 0x30018);
+	model_set(VMCS_GUEST_DEBUGCTL, DEBUGCTL_BTF);
+	RAISE_AT(UD, BYTES(0xf2, 0x0f, 0x01, 0xca));
+	assert_null(model_entry_error());
+}
+
+TEST(machine_check_ends_hlt)
+{
+	for (unsigned int i = 0; i < 3; i++) {
+		in_ring0();
+		model_set(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_HLT);
+		raise(event_exception(VECTOR_MC));
+		assert_int_equal(FIELD(GUEST_ACTIVITY_STATE), ACTIVITY_ACTIVE);
+	}
+}
+
 /* ---- The quick way ---- */
 
 #define INT3_EVENT                                                                             \
@@ -847,6 +875,21 @@ TEST(lkgs)
 	assert_int_equal(FIELD(GUEST_RIP), RIP + 10);
 }
 
+/* It is no branch. */
+TEST(lkgs_is_stepped)
+{
+	*slot(GDT_BASE + GDT_ENTRY) = TLS;
+	vcpu.regs.rbx = 0x43;
+	model_set(VMCS_GUEST_RFLAGS, 0x302);
+	RAISE_AT(UD, BYTES(0xf2, 0x0f, 0x00, 0xf3));
+	assert_int_equal(FIELD(GUEST_PENDING_DEBUG_EXCEPTIONS), PENDING_DEBUG_BS);
+	in_ring0();
+	model_set(VMCS_GUEST_DEBUGCTL, DEBUGCTL_BTF);
+	RAISE_AT(UD, BYTES(0xf2, 0x0f, 0x00, 0xf3));
+	assert_int_equal(FIELD(GUEST_RIP), RIP + 4);
+	assert_int_equal(FIELD(GUEST_PENDING_DEBUG_EXCEPTIONS), 0);
+}
+
 TEST(lkgs_operands)
 {
 	/* [rip + 0x10], and gs:[rax] of 32 bits: both are the page after RIP's. */
@@ -941,6 +984,26 @@ TEST(lkgs_with_fred_off)
 	assert_false(soft_fred_performs_lkgs(&vcpu));
 }
 
+/* There, CR3 leads to no tables of 64-bit mode, or nowhere: nothing may be marked as accessed. */
+TEST(no_lkgs_outside_64_bit_mode)
+{
+	static const uint8_t lkgs_ax[] = { 0xf2, 0x0f, 0x00, 0xf0 };
+	static uint8_t before[GUEST_RAM];
+
+	soft_fred_switch(&vcpu, false);
+	set_code(lkgs_ax, sizeof(lkgs_ax));
+	guest_forget_walks(&vcpu.soft.walks);
+	*guest_entry(RIP, 4) &= ~ENTRY_A;
+	memcpy(before, guest_ram, sizeof(before));
+	set_segment(SEG_CS, 0x10, ACCESS_RIGHTS_CODE32);
+	assert_false(soft_fred_performs_lkgs(&vcpu));
+	/* Before paging is on, L may be anything. */
+	set_segment(SEG_CS, 0x10, ACCESS_RIGHTS_CODE64);
+	model_set(VMCS_GUEST_EFER, EFER_LME);
+	assert_false(soft_fred_performs_lkgs(&vcpu));
+	assert_memory_equal(guest_ram, before, sizeof(before));
+}
+
 /* ---- MSRs ---- */
 
 static uint64_t read_msr(uint32_t msr)
@@ -1028,13 +1091,18 @@ int main(void)
 		RUN_ON(returns_that_fault),
 		RUN_ON(a_trap_comes_before_interrupts),
 		RUN_ON(sti_blocking_with_single_steps),
+		RUN_ON(sti_blocking_behind_the_last_step),
+		RUN_ON(machine_check_ends_hlt),
+		RUN_ON(sti_blocking_with_steps_by_branch),
 		RUN_ON(the_quick_way_is_the_careful_way),
 		RUN_ON(interrupts_at_once),
 		RUN_ON(lkgs),
+		RUN_ON(lkgs_is_stepped),
 		RUN_ON(lkgs_operands),
 		RUN_ON(lkgs_of_the_stack),
 		RUN_ON(lkgs_from_the_ldt),
 		RUN_ON(lkgs_with_fred_off),
+		RUN_ON(no_lkgs_outside_64_bit_mode),
 		RUN_ON(msrs_of_fred),
 		RUN_ON(msrs_that_fred_hides),
 		RUN_ON(other_msrs),
