@@ -56,6 +56,8 @@ bool open_volume(struct loader *loader)
 
 const char *volume_trouble(EFI_STATUS status)
 {
+	static char other[64];
+
 	switch (status) {
 	case EFI_NOT_FOUND:
 		return "not found on the boot volume";
@@ -75,8 +77,18 @@ const char *volume_trouble(EFI_STATUS status)
 	case EFI_WRITE_PROTECTED:
 		return "the boot volume is read-only";
 	default:
-		return "the firmware refuses";
+		format_string(other, sizeof(other), "the firmware refuses (status 0x%lx)",
+			      (unsigned long)status);
+		return other;
 	}
+}
+
+/* For the end line. */
+static const char *reason_of(EFI_STATUS status)
+{
+	return status == EFI_NOT_FOUND || status == IS_A_FOLDER || status == EFI_INVALID_PARAMETER
+		       ? "missing-file"
+		       : "boot-volume";
 }
 
 /* As the firmware writes it; what no name can have becomes a '*', which no file has. */
@@ -163,9 +175,8 @@ static bool load_open_file(struct loader *loader, const struct file *file, const
 	loaded->size = file->size;
 	status = read_file(file, loaded->base);
 	if (EFI_ERROR(status))
-		return loader_fail(loader, status, "firmware",
-				   "%s cannot be read: %s (status 0x%lx)", key,
-				   volume_trouble(status), (unsigned long)status);
+		return loader_fail(loader, status, reason_of(status), "%s cannot be read: %s", key,
+				   volume_trouble(status));
 	return true;
 }
 
@@ -200,8 +211,8 @@ bool read_config(struct loader *loader)
 				   "manfred.cfg: not found on the boot volume: put one into its "
 				   "root folder, for a start with the line: guest = selftest");
 	if (EFI_ERROR(status))
-		return loader_fail(loader, status, "firmware", "%s: %s (status 0x%lx)", name + 1,
-				   volume_trouble(status), (unsigned long)status);
+		return loader_fail(loader, status, reason_of(status), "%s: %s", name + 1,
+				   volume_trouble(status));
 	if (file.size > CONFIG_SIZE_MAX) {
 		file.handle->Close(file.handle);
 		return loader_fail(loader, EFI_INVALID_PARAMETER, "config",
@@ -302,12 +313,9 @@ static bool load_file(struct loader *loader, const char *key, const char *path, 
 	struct file file;
 	EFI_STATUS status = open_file(loader, path, &file);
 
-	if (status == EFI_NOT_FOUND || status == IS_A_FOLDER || status == EFI_INVALID_PARAMETER)
-		return loader_fail(loader, status, "missing-file", "%s = %s: %s", key, path,
-				   volume_trouble(status));
 	if (EFI_ERROR(status))
-		return loader_fail(loader, status, "firmware", "%s = %s: %s (status 0x%lx)", key,
-				   path, volume_trouble(status), (unsigned long)status);
+		return loader_fail(loader, status, reason_of(status), "%s = %s: %s", key, path,
+				   volume_trouble(status));
 	if (file.size == 0) {
 		file.handle->Close(file.handle);
 		return loader_fail(loader, EFI_LOAD_ERROR, "bad-file", "%s = %s: the file is empty",

@@ -133,8 +133,7 @@ bool logs_write_file(struct loader *loader, const char *name, const struct text_
 	}
 	if (!EFI_ERROR(status))
 		return true;
-	console_print("%s: \\%s is not written: %s (status 0x%lx)", loader->program, name,
-		      volume_trouble(status), (unsigned long)status);
+	console_print("%s: \\%s is not written: %s", loader->program, name, volume_trouble(status));
 	return false;
 }
 

@@ -154,7 +154,7 @@ class TestBrokenStick:
         bad = emulator.Machine(unreadable=kernel[MIB:MIB + 512])
         log = loader(LINUX, {"k": kernel}, machine=bad)
         log.find(r"^manfred: kernel cannot be read: the boot volume reports an error: try another")
-        log.ends("failed", "firmware")
+        log.ends("failed", "boot-volume")
 
 
 class TestNoScreen:

@@ -105,13 +105,13 @@ class TestNotWritten:
             filler.unlink()
 
         log, kept = run(fill)
-        assert re.search(r"^manfred: \\manfred\.log is not written: the boot volume is full ", log,
+        assert re.search(r"^manfred: \\manfred\.log is not written: the boot volume is full$", log,
                          re.MULTILINE)
         assert kept is None
 
     def test_read_only_volume(self, run):
         log, kept = run(machine=emulator.Machine(read_only=True))
-        assert re.search(r"^manfred: \\manfred\.log is not written: the boot volume is read-only ",
+        assert re.search(r"^manfred: \\manfred\.log is not written: the boot volume is read-only$",
                          log, re.MULTILINE)
         assert kept is None
 

@@ -102,7 +102,7 @@ class TestPulledStick:
         qemu.pull_stick(image)
         for digit, file in (("1", r"kernel = \\k"), ("2", r"program = \\fredcheck\.efi")):
             started.send(digit)
-            started.expect(rf"manfred: {file}: the boot volume is gone: has the stick been pulled out\?")
+            started.expect(rf"manfred: {file}: the boot volume is gone: has the stick been pulled out\?\r")
             started.expect("Press a key")
             started.send(" ")
             started.expect(drawn(int(digit) - 1, entries))
