@@ -15,13 +15,22 @@ static inline uint64_t mmio_read_64(const volatile void *registers, uint32_t off
 	return *(const volatile uint64_t *)((const volatile uint8_t *)registers + offset);
 }
 
+/* What the device is to find in memory is written before. The processor keeps this order by itself.
+ */
+static inline void mmio_barrier(void)
+{
+	asm volatile("" : : : "memory");
+}
+
 static inline void mmio_write_32(volatile void *registers, uint32_t offset, uint32_t value)
 {
+	mmio_barrier();
 	*(volatile uint32_t *)((volatile uint8_t *)registers + offset) = value;
 }
 
 static inline void mmio_write_64(volatile void *registers, uint32_t offset, uint64_t value)
 {
+	mmio_barrier();
 	*(volatile uint64_t *)((volatile uint8_t *)registers + offset) = value;
 }
 

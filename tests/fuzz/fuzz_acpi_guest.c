@@ -81,15 +81,17 @@ static bool is_wanted(uint32_t apic_id)
 	return false;
 }
 
-static void check_result(void)
+static void check_result(const struct acpi_guest *wish)
 {
 	static struct acpi_machine machine;
 	struct acpi acpi;
+	uint32_t length;
 	bool seen[PROCESSORS] = { false };
 
 	unmap_all();
 	REQUIRE(acpi_init(&acpi, GUEST_AT) == NULL);
 	REQUIRE(acpi_read_machine(&acpi, &machine));
+	REQUIRE(!wish->without_dmar || acpi_find(&acpi, "DMAR", &length) == NULL);
 	for (uint32_t i = 0; i < machine.processor_count; i++) {
 		REQUIRE(is_wanted(machine.apic_ids[i]));
 		for (size_t p = 0; p < PROCESSORS; p++)
@@ -104,6 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct acpi_guest wish = { .apic_ids = apic_ids, .processor_count = PROCESSORS };
 	const struct acpi acpi = { size % 2 ? ACPI_AT_RSDT : ACPI_AT_XSDT, size % 2 ? 4 : 8 };
 
+	wish.without_dmar = size / 2 % 2;
 	memory_size = size;
 	memory = malloc(size + 1);
 	guest = malloc(ACPI_GUEST_SIZE);
@@ -113,7 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fix_table(ACPI_AT_XSDT);
 	fix_table(ACPI_AT_MADT);
 	if (acpi_guest_build(&acpi, &wish, guest, ACPI_GUEST_SIZE, GUEST_AT) == ACPI_GUEST_OWN)
-		check_result();
+		check_result(&wish);
 	unmap_all();
 	free(guest);
 	free(memory);
