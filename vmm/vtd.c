@@ -292,7 +292,7 @@ void vtd_start(const struct vm *vm)
 			 vm->name);
 		return;
 	}
-	for (uint32_t i = 0; i <= failed; i++)
+	for (uint32_t i = 0; i < dmar.unit_count; i++)
 		command(&units[i], VTD_TRANSLATION, false, false);
 	log_error("VT-d: the unit at 0x%llx does not obey, and all are off: devices can reach all "
 		  "memory",

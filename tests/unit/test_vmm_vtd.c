@@ -561,6 +561,10 @@ TEST(a_unit_that_does_not_obey)
 	expect_given_up(1);
 	units[1].queue_dead = true;
 	expect_given_up(1);
+	/* The other one still translates for the firmware, which is gone. */
+	units[0].deaf = SRTP;
+	units[1].status = TE;
+	expect_given_up(0);
 	units[0].queue_errors = true;
 	expect_given_up(0);
 	units[0].cap |= 1ULL << 5;
