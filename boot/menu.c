@@ -11,7 +11,8 @@
 
 #define BARE_PROGRAM "\\fredcheck.efi"
 #define ENTRIES_MAX  6
-#define LINE_MAX     76 /* fits a screen of 80 columns; lines are drawn over older ones */
+#define LINE_MAX     79 /* fits a screen of 80 columns; lines are drawn over older ones */
+#define TEXT_MAX     (LINE_MAX - 5) /* behind the mark and the number */
 #define POLL_MS	     20U
 #define PAUSE_MS     30000U
 #define MS_PER_S     1000U
@@ -29,7 +30,7 @@ enum action {
 
 struct entry {
 	enum action action;
-	char text[LINE_MAX];
+	char text[TEXT_MAX + 1];
 };
 
 struct menu {
@@ -106,6 +107,20 @@ static void add(struct menu *menu, enum action action, const char *format, ...)
 	va_end(arguments);
 }
 
+/* A path that is too long for the line loses its beginning. */
+static void add_kernel(struct menu *menu, const char *what, const char *path)
+{
+	static const char omission[] = "...";
+	const size_t length = strlen(path);
+	const size_t room = TEXT_MAX - strlen(what);
+
+	if (length <= room)
+		add(menu, START_CONFIGURED, "%s%s", what, path);
+	else
+		add(menu, START_CONFIGURED, "%s%s%s", what, omission,
+		    path + length - (room - (sizeof(omission) - 1)));
+}
+
 static void add_configured(struct menu *menu, const struct config *config)
 {
 	const struct guest_config *const guest = &config->guests[0];
@@ -113,16 +128,16 @@ static void add_configured(struct menu *menu, const struct config *config)
 	if (config->guest_count > 1)
 		add(menu, START_CONFIGURED, "The %u guests of manfred.cfg", config->guest_count);
 	else if (guest->kind == GUEST_LINUX)
-		add(menu, START_CONFIGURED, "Linux as a guest: %s", guest->kernel);
+		add_kernel(menu, "Linux as a guest: ", guest->kernel);
 	else if (guest->kind == GUEST_MULTIBOOT)
-		add(menu, START_CONFIGURED, "Multiboot guest: %s", guest->kernel);
+		add_kernel(menu, "Multiboot guest: ", guest->kernel);
 	else
 		add(menu, START_CONFIGURED, "FRED conformance as a guest, as manfred.cfg says");
 }
 
 static void fill(struct menu *menu, const struct loader *loader)
 {
-	const char *const lack = processor_has_fred() ? "" : " (this one has no FRED)";
+	const char *const lack = processor_has_fred() ? "" : " (it has no FRED)";
 
 	menu->count = 0;
 	menu->secure_boot = firmware_secure_boot(loader);

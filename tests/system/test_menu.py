@@ -5,10 +5,12 @@ import emulator
 import pexpect
 import pytest
 
+# What the entries say that need FRED, on a processor without.
+LACK = r"(?: \(it has no FRED\))?"
 ENTRIES = (
     "FRED conformance as a guest, as manfred.cfg says",
-    "FRED conformance of the bare processor",
-    "FRED conformance as a guest, FRED by the processor",
+    f"FRED conformance of the bare processor{LACK}",
+    f"FRED conformance as a guest, FRED by the processor{LACK}",
     "FRED conformance as a guest, FRED by software",
     "Firmware setup",
     "Reboot",
@@ -18,8 +20,8 @@ END = r"end status=(\w+) reason=([\w-]+) exits=0"
 
 
 def drawn(selected, entries=ENTRIES):
-    """What a terminal gets when the menu is drawn."""
-    lines = [rf"{'>' if i == selected else ' '} {i + 1}  {text}[^\r\n]*\r+\n"
+    """What a terminal gets when the menu is drawn: no text is cut."""
+    lines = [rf"{'>' if i == selected else ' '} {i + 1}  {text} *\r+\n"
              for i, text in enumerate(entries)]
     return "".join(lines)
 
@@ -56,6 +58,21 @@ class TestKeys:
         terminal.expect("Press a key")
         terminal.send(" ")
         terminal.expect(drawn(3))
+
+
+class TestWidth:
+    COLUMNS = 80
+
+    def test_long_lines_fit_the_screen(self, machine):
+        """The end of a path says most; a line of all columns would make an empty one behind it."""
+        path = "\\" + "0123456789" * 15 + r"\vmlinuz"
+        terminal = machine({"menu": 300, "guest": "linux", "kernel": path},
+                           entries=(r"Linux as a guest: \.\.\.[0-9]+\\vmlinuz", *ENTRIES[1:]))
+        lines = terminal.match[0].splitlines()
+        terminal.expect(r"starts in 300 s +\r+\n")
+        lines += terminal.before.splitlines() + terminal.match[0].splitlines()
+        assert len(lines) > len(ENTRIES)
+        assert max(len(line.rstrip("\r")) for line in lines) == self.COLUMNS - 1
 
 
 class TestCountdown:
