@@ -125,10 +125,10 @@ build/gen/offsets.inc: vmm/offsets.c build/.flags
 	@test -s $@ || { echo "$<: no DEFINE line"; rm $@; exit 1; }
 
 # The screen's font: Spleen (BSD-2-Clause, (c) Frederic Cambus) of package fonts-spleen.
-FONT := /usr/share/consolefonts/spleen-8x16.psfu.gz
+FONTS := $(patsubst %,/usr/share/consolefonts/spleen-%.psfu.gz,8x16 12x24 16x32)
 build/gen/font.c: tools/mkfont.py | build/.setup-build
 	@mkdir -p $(@D)
-	$(Q)$(PYTHON) tools/mkfont.py $(FONT) > $@
+	$(Q)$(PYTHON) tools/mkfont.py $(FONTS) > $@
 
 # QR codes: qrcodegen (MIT, (c) Project Nayuki). Not our code, so not our warnings.
 build/gen/qrcodegen.c: tools/qrcodegen.sh | build/.setup-build
@@ -206,6 +206,7 @@ build/fredcheck.efi: $(FREDCHECK_OBJECTS) build/efi/lib.a
 
 build/tools/chain.efi: $(patsubst %,build/efi/boot/%.o,la57.c la57.asm)
 build/tools/vtd.efi: build/efi/vmm/vtd.c.o build/efi/vmm/ept.c.o
+build/tools/screen.efi: build/efi/build/gen/font.c.o
 
 build/tools/%.efi: build/efi/tools/efi/%.c.o build/efi/lib.a
 	@mkdir -p $(@D)
@@ -246,7 +247,8 @@ image: build/manfred.efi build/fredcheck.efi
 build/linux.img: build/manfred.efi build/linux/initrd.img tools/boot.py tools/mkimage.py
 	$(Q)cd tools && $(PYTHON) -c 'import boot; boot.linux_image("../$@")'
 
-EMULATED := build/manfred.efi build/fredcheck.efi build/tools/probe.efi build/tools/chain.efi build/tools/vtd.efi build/linux/initrd.img
+EMULATED := $(patsubst %,build/%.efi,manfred fredcheck tools/probe tools/chain tools/screen tools/vtd) \
+	build/linux/initrd.img
 
 # Only from make's command line: names like LOG and DEBUG mean other things in
 # many an environment.

@@ -9,13 +9,20 @@
 #define COLUMNS_MIN 20
 #define ROWS_MIN    5
 
-/* What no scale may take: the size of a terminal, for which text is made. */
+/* What no larger font may take: the size of a terminal, for which text is made. */
 #define COLUMNS_WANTED 80
 #define ROWS_WANTED    25
 
 /* No screen has more pixels in a line, or lines. */
 #define DIMENSION_MAX 8192U
-#define SCALE_MAX     (DIMENSION_MAX / (CONSOLE_COLUMNS_MAX * GLYPH_WIDTH) + 1)
+/* The narrowest font can have each multiple of its width: no cell is wider than the next of these.
+ */
+#define CELL_WIDTH_MAX \
+	((DIMENSION_MAX / CONSOLE_COLUMNS_MAX / CONSOLE_CELL_MIN + 1) * CONSOLE_CELL_MIN)
+
+#define FONT_HEIGHT(width) (2 * (width))
+#define BYTE_BITS	   8U
+#define LINE_BYTES(width)  (((width) + BYTE_BITS - 1) / BYTE_BITS)
 
 #define PIXEL_SIZE_MAX 4U
 #define COMPONENT_MAX  0xffU /* of an RGB colour */
@@ -23,7 +30,8 @@
 /* Framebuffers take the widest writes best. The place of a glyph's line may be any. */
 typedef uint64_t __attribute__((aligned(1), may_alias)) wide;
 typedef uint32_t __attribute__((aligned(1), may_alias)) any_pixel;
-_Static_assert(GLYPH_WIDTH % sizeof(wide) == 0, "a glyph's line is made of wide writes");
+_Static_assert(CONSOLE_CELL_STEP % sizeof(any_pixel) == 0,
+	       "a glyph's line is made of wide writes and of one of half that size at most");
 
 /* Red, green, blue: bright enough on black, and apart for most who see colours differently. */
 static const uint8_t palette[CONSOLE_COLOURS][3] = {
@@ -87,15 +95,37 @@ static uint32_t at_most(uint32_t value, uint32_t limit)
 	return value < limit ? value : limit;
 }
 
-static uint32_t choose_scale(const struct console *console)
+/* The largest glyphs of which a multiple is this wide: the fewest pixels that are made larger. */
+static const struct console_font *font_for(uint32_t cell_width)
 {
-	const uint32_t columns_of_scale = CONSOLE_COLUMNS_MAX * GLYPH_WIDTH;
-	uint32_t scale = (console->width + columns_of_scale - 1) / columns_of_scale;
+	for (size_t i = CONSOLE_FONTS; i > 0; i--)
+		if (cell_width % console_fonts[i - 1].width == 0)
+			return &console_fonts[i - 1];
+	return NULL;
+}
 
-	while (scale > 1 && (console->width / (GLYPH_WIDTH * scale) < COLUMNS_WANTED ||
-			     console->height / (GLYPH_HEIGHT * scale) < ROWS_WANTED))
-		scale--;
-	return scale;
+static bool leaves_a_terminal(const struct console *console, uint32_t cell_width)
+{
+	return console->width / cell_width >= COLUMNS_WANTED &&
+	       console->height / FONT_HEIGHT(cell_width) >= ROWS_WANTED;
+}
+
+static void choose_font(struct console *console)
+{
+	for (uint32_t cell = CONSOLE_CELL_MIN;; cell += CONSOLE_CELL_STEP) {
+		const struct console_font *const font = font_for(cell);
+
+		if (!font)
+			continue;
+		if (cell > CONSOLE_CELL_MIN && !leaves_a_terminal(console, cell))
+			return;
+		console->font = font;
+		console->scale = cell / font->width;
+		console->cell_width = cell;
+		console->cell_height = FONT_HEIGHT(cell);
+		if (console->width / cell <= CONSOLE_COLUMNS_MAX)
+			return;
+	}
 }
 
 bool console_layout(struct console *console, const struct framebuffer *framebuffer)
@@ -117,11 +147,9 @@ bool console_layout(struct console *console, const struct framebuffer *framebuff
 	for (size_t c = 0; c < CONSOLE_COLOURS; c++)
 		for (size_t i = 0; i < 3; i++)
 			console->colours[c] |= component(palette[c][i], masks.colours[i]);
-	console->scale = choose_scale(console);
-	console->columns =
-		at_most(console->width / (GLYPH_WIDTH * console->scale), CONSOLE_COLUMNS_MAX);
-	console->rows =
-		at_most(console->height / (GLYPH_HEIGHT * console->scale), CONSOLE_ROWS_MAX);
+	choose_font(console);
+	console->columns = at_most(console->width / console->cell_width, CONSOLE_COLUMNS_MAX);
+	console->rows = at_most(console->height / console->cell_height, CONSOLE_ROWS_MAX);
 	return console->columns >= COLUMNS_MIN && console->rows >= ROWS_MIN;
 }
 
@@ -158,29 +186,38 @@ static uint8_t *store_pixel(const struct console *console, uint8_t *to, uint32_t
 }
 
 /* A line of a glyph as lines of the screen. */
-static void draw_line(const struct console *console, volatile uint8_t *to, uint8_t bits,
+static void draw_line(const struct console *console, volatile uint8_t *to, const uint8_t *bits,
 		      uint32_t ink)
 {
 	const uint32_t paper = console->colours[CONSOLE_BLACK];
-	uint8_t line[GLYPH_WIDTH * SCALE_MAX * PIXEL_SIZE_MAX + PIXEL_SIZE_MAX];
+	uint8_t line[CELL_WIDTH_MAX * PIXEL_SIZE_MAX + PIXEL_SIZE_MAX];
 	uint8_t *end = line;
 
-	for (uint32_t mask = 1U << (GLYPH_WIDTH - 1); mask != 0; mask >>= 1)
+	for (uint32_t x = 0; x < console->font->width; x++) {
+		const bool is_ink = bits[x / BYTE_BITS] << x % BYTE_BITS & 0x80;
+
 		for (uint32_t i = 0; i < console->scale; i++)
-			end = store_pixel(console, end, bits & mask ? ink : paper);
-	for (uint32_t i = 0; i < console->scale; i++, to += console->stride)
-		for (const uint8_t *from = line; from < end; from += sizeof(wide))
+			end = store_pixel(console, end, is_ink ? ink : paper);
+	}
+	for (uint32_t i = 0; i < console->scale; i++, to += console->stride) {
+		const uint8_t *from = line;
+
+		for (; end - from >= (ptrdiff_t)sizeof(wide); from += sizeof(wide))
 			*(volatile wide *)(to + (from - line)) = *(const wide *)from;
+		if (from < end)
+			*(volatile any_pixel *)(to + (from - line)) = *(const any_pixel *)from;
+	}
 }
 
 /* Make the character be at this place; what is there already costs nothing. */
 static void put(struct console *console, uint32_t row, uint32_t column, struct console_cell cell)
 {
 	struct console_cell *const shown = &console->cells[row][column];
-	const uint32_t height = GLYPH_HEIGHT * console->scale;
+	const uint32_t height = FONT_HEIGHT(console->font->width);
+	const size_t line = LINE_BYTES(console->font->width);
 	volatile uint8_t *to =
-		pixel_at(console, column * GLYPH_WIDTH * console->scale, row * height);
-	const uint8_t *glyph;
+		pixel_at(console, column * console->cell_width, row * console->cell_height);
+	const uint8_t *from;
 
 	if (cell.character == '\0') /* painted places scroll as blanks */
 		cell.character = ' ';
@@ -190,9 +227,11 @@ static void put(struct console *console, uint32_t row, uint32_t column, struct c
 	    (shown->colour == cell.colour || cell.character == ' '))
 		return;
 	*shown = cell;
-	glyph = console_font[cell.character - GLYPH_FIRST];
-	for (uint32_t y = 0; y < GLYPH_HEIGHT; y++, to += (size_t)console->stride * console->scale)
-		draw_line(console, to, glyph[y], console->colours[cell.colour]);
+	from = console->font->glyphs + (size_t)(cell.character - GLYPH_FIRST) * height * line;
+	for (uint32_t y = 0; y < height; y++, from += line) {
+		draw_line(console, to, from, console->colours[cell.colour]);
+		to += (size_t)console->stride * console->scale;
+	}
 }
 
 /* Half a screen at once: a line costs the same on average however high the screen is. */
@@ -257,8 +296,8 @@ void console_put(struct console *console, uint32_t row, uint32_t column, uint32_
 static void forget_cells(struct console *console, uint32_t left, uint32_t top, uint32_t right,
 			 uint32_t bottom)
 {
-	const uint32_t width = GLYPH_WIDTH * console->scale;
-	const uint32_t height = GLYPH_HEIGHT * console->scale;
+	const uint32_t width = console->cell_width;
+	const uint32_t height = console->cell_height;
 
 	for (uint32_t row = top / height; row < console->rows && row * height < bottom; row++)
 		for (uint32_t column = left / width;

@@ -18,15 +18,26 @@
 #define CONSOLE_ROWS_MAX    120
 #define CONSOLE_TAB	    8
 
-#define GLYPH_WIDTH  8
-#define GLYPH_HEIGHT 16
-
-/* The characters that the font has: printable ASCII. */
+/* The characters that the fonts have: printable ASCII. */
 #define GLYPH_FIRST ' '
 #define GLYPH_LAST  '~'
+#define GLYPHS	    (GLYPH_LAST - GLYPH_FIRST + 1)
 
-/* A byte is a line of a glyph, its bit 7 the leftmost pixel. */
-extern const uint8_t console_font[GLYPH_LAST - GLYPH_FIRST + 1][GLYPH_HEIGHT];
+/*
+ * Glyphs are twice as high as wide. A line of one is as many bytes as it needs, the leftmost pixel
+ * is bit 7 of the first.
+ */
+struct console_font {
+	uint32_t width;	       /* a multiple of 4 */
+	const uint8_t *glyphs; /* one after the other */
+};
+
+/* One font in three sizes, the narrowest first. Screens for which that is too small get pixels of
+ * their own made larger. */
+#define CONSOLE_FONTS	  3
+#define CONSOLE_CELL_MIN  8U /* width of the narrowest */
+#define CONSOLE_CELL_STEP 4U
+extern const struct console_font console_fonts[CONSOLE_FONTS];
 
 enum console_colour {
 	CONSOLE_BLACK, /* the background */
@@ -49,7 +60,9 @@ struct console {
 	uint32_t stride;		   /* bytes in a line */
 	uint32_t pixel_size;		   /* bytes: 1 to 4 */
 	uint32_t colours[CONSOLE_COLOURS]; /* in the framebuffer's format */
-	uint32_t scale; /* screen pixels to a glyph's pixel, in both directions */
+	const struct console_font *font;
+	uint32_t scale;			  /* screen pixels to a glyph's pixel, in both directions */
+	uint32_t cell_width, cell_height; /* of a character on the screen, pixels */
 	uint32_t columns, rows;
 	uint32_t column, row; /* of the next character; just outside when it must wrap first */
 	struct console_cell cells[CONSOLE_ROWS_MAX]
@@ -57,9 +70,9 @@ struct console {
 };
 
 /*
- * Lay the text out: the smallest scale that gives CONSOLE_COLUMNS_MAX columns at most, but never
- * one that leaves less than a terminal's 80 columns and 25 rows. Returns false when there is no
- * framebuffer, when its numbers contradict each other, or when it is too small to be of use.
+ * Lay the text out: the smallest characters that give CONSOLE_COLUMNS_MAX columns at most, but
+ * never such that leave less than a terminal's 80 columns and 25 rows. Returns false when there is
+ * no framebuffer, when its numbers contradict each other, or when it is too small to be of use.
  */
 bool console_layout(struct console *console, const struct framebuffer *framebuffer);
 

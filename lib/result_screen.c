@@ -22,10 +22,9 @@
 /* ISO/IEC 18004: a quiet zone of four modules; a text of LINE_MAX fits into version 10. */
 #define QR_QUIET       4U
 #define QR_VERSION_MAX 10
-/* Pixels of a module, in units of the text's scale: what a camera still reads, and what is enough.
- */
-#define QR_MODULE_MIN 2U
-#define QR_MODULE_MAX 6U
+/* A module's size against a character's width: what a camera still reads, and what is enough. */
+#define QR_MODULE_MIN(cell) ((cell) / 4)
+#define QR_MODULE_MAX(cell) ((cell)*3 / 4)
 
 struct page {
 	struct console *console;
@@ -226,14 +225,13 @@ static uint32_t smaller(uint32_t a, uint32_t b)
 static uint32_t module_of(const struct console *console, uint32_t column, uint32_t row,
 			  uint32_t bottom, uint32_t modules)
 {
-	const uint32_t module =
-		smaller(pixels_beyond(console->width, column, GLYPH_WIDTH * console->scale),
-			pixels_beyond(bottom, row, GLYPH_HEIGHT * console->scale)) /
-		modules;
+	const uint32_t module = smaller(pixels_beyond(console->width, column, console->cell_width),
+					pixels_beyond(bottom, row, console->cell_height)) /
+				modules;
 
-	return module < QR_MODULE_MIN * console->scale
+	return module < QR_MODULE_MIN(console->cell_width)
 		       ? 0
-		       : smaller(module, QR_MODULE_MAX * console->scale);
+		       : smaller(module, QR_MODULE_MAX(console->cell_width));
 }
 
 static void draw_qr_code(struct console *console, const uint8_t *code, uint32_t left, uint32_t top,
@@ -257,7 +255,7 @@ static void put_qr_code(struct page *page, const char *line)
 	static uint8_t scratch[qrcodegen_BUFFER_LEN_FOR_VERSION(QR_VERSION_MAX)];
 	static uint8_t code[qrcodegen_BUFFER_LEN_FOR_VERSION(QR_VERSION_MAX)];
 	struct console *const console = page->console;
-	const uint32_t line_height = GLYPH_HEIGHT * console->scale;
+	const uint32_t line_height = console->cell_height;
 	uint32_t modules, beside, below, left;
 
 	if (!qrcodegen_encodeText(line, scratch, code, qrcodegen_Ecc_LOW, qrcodegen_VERSION_MIN,
@@ -276,7 +274,7 @@ static void put_qr_code(struct page *page, const char *line)
 	}
 	left = console->width - modules * below;
 	draw_qr_code(console, code, left, console->height - modules * below, below);
-	page->right = smaller(left / (GLYPH_WIDTH * console->scale) - 1, console->columns);
+	page->right = smaller(left / console->cell_width - 1, console->columns);
 }
 
 void result_screen_draw(struct console *console, const struct results *results,

@@ -30,6 +30,17 @@ class ScreenshotError(Exception):
     """Why there is no picture, in one line."""
 
 
+def last_complete(pictures):
+    """The emulator was ended at any time: it may have been writing the last one."""
+    for path in pictures[:-3:-1]:
+        try:
+            with Image.open(path) as picture:
+                return picture.convert("RGB")
+        except OSError:
+            continue
+    raise ScreenshotError(f"{pictures[-1]} is no picture")
+
+
 def last_screen(folder, result):
     """What the machine's screen showed at the end of a run with graphics; it is kept as screen.png,
     and Bochs' own pictures are removed."""
@@ -38,9 +49,8 @@ def last_screen(folder, result):
     if not pictures:
         raise ScreenshotError(f"nothing was on the screen: see {folder}/serial.log")
     width, height = (int(size[1]), int(size[2])) if size else FIRMWARE_SCREEN
-    with Image.open(pictures[-1]) as window:
-        area = (0, HEADER_HEIGHT, width, HEADER_HEIGHT + height)
-        picture = window.convert("RGB").crop(area)
+    area = (0, HEADER_HEIGHT, width, HEADER_HEIGHT + height)
+    picture = last_complete(pictures).crop(area)
     for path in pictures:
         path.unlink()
     # A palette: the page has six colours, and a small file.

@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The screen console: what a picture of the emulated screen shows, read as text."""
-import gzip
 import itertools
+import json
 import pathlib
 import re
+import socket
 import subprocess
 import sys
+import time
 
 import boot
 import emulator
 import mkfont
+import mkimage
 import pytest
 import screenshots
+from PIL import Image
 
-FONT = "/usr/share/consolefonts/spleen-8x16.psfu.gz"
+FONTS = "/usr/share/consolefonts/spleen-{}x{}.psfu.gz"
 GLYPH_WIDTH = 8
 WIDTH, HEIGHT = 800, 600  # what OVMF chooses with this graphics card
 COLUMNS = WIDTH // GLYPH_WIDTH
+SCREEN_PROGRAM = emulator.BUILD / "tools/screen.efi"
 READ_QR = emulator.ROOT / "tests/unit/read_qr.py"
 
 BLACK = (0, 0, 0)
@@ -25,28 +30,37 @@ GREY = (0xA0, 0xA0, 0xA0)
 NO_GLYPH = "\x7f"
 
 
-def read_cells(picture):
+def read_cells(picture, width=GLYPH_WIDTH, scale=1):
     """The rows of a screen, each a list of (character, colour); a cell that shows no glyph of the
-    font in one colour on black is NO_GLYPH."""
-    with gzip.open(FONT) as file:
-        glyphs = mkfont.read_font(file.read())
-    characters = {glyphs[code]: chr(code) for code in mkfont.CHARACTERS}
+    font in one colour on black, each of its pixels scale x scale of the screen's, is NO_GLYPH."""
+    height = 2 * width
+    _, glyphs = mkfont.read_font(FONTS.format(width, height))
+    characters = {glyphs[chr(code)]: chr(code) for code in mkfont.CHARACTERS}
+    size = (picture.width // scale, picture.height // scale)
+    small = picture.crop((0, 0, size[0] * scale, size[1] * scale)).resize(size, Image.NEAREST)
+    assert small.resize((size[0] * scale, size[1] * scale), Image.NEAREST) == picture.crop(
+        (0, 0, size[0] * scale, size[1] * scale)
+    )
     rows = []
-    for top in range(0, picture.height - mkfont.HEIGHT + 1, mkfont.HEIGHT):
+    for top in range(0, size[1] - height + 1, height):
         row = []
-        for left in range(0, picture.width - GLYPH_WIDTH + 1, GLYPH_WIDTH):
-            cell = picture.crop((left, top, left + GLYPH_WIDTH, top + mkfont.HEIGHT))
-            pixels = list(cell.getdata())
+        for left in range(0, size[0] - width + 1, width):
+            pixels = list(small.crop((left, top, left + width, top + height)).getdata())
             inks = set(pixels) - {BLACK}
-            bits = [pixel != BLACK for pixel in pixels]
-            glyph = bytes(
-                sum(0x80 >> x for x in range(GLYPH_WIDTH) if bits[y * GLYPH_WIDTH + x])
-                for y in range(mkfont.HEIGHT)
+            glyph = b"".join(
+                bits_of(pixels[line : line + width]) for line in range(0, len(pixels), width)
             )
             known = len(inks) <= 1 and glyph in characters
             row.append((characters[glyph] if known else NO_GLYPH, inks.pop() if inks else BLACK))
         rows.append(row)
     return rows
+
+
+def bits_of(pixels):
+    """A line of a glyph, in whole bytes."""
+    size = (len(pixels) + 7) // 8
+    bits = sum(1 << (8 * size - 1 - x) for x, pixel in enumerate(pixels) if pixel != BLACK)
+    return bits.to_bytes(size, "big")
 
 
 def text_of(row):
@@ -182,3 +196,73 @@ class TestSmallScreen:
     def test_has_the_end(self, log, rows):
         assert rows[-1].rstrip(NO_GLYPH + " ") == log.says("(end status=.*)")[1]
         assert NO_GLYPH in rows[-1]
+
+
+class TestLargeScreens:
+    """The text on screens that Bochs has not: drawn by tools/efi/screen.c in QEMU."""
+
+    DRAWN = re.compile(r"screen: (\d+)x(\d+) font (\d+) scale (\d+) end")
+
+    @pytest.fixture
+    def show(self, qemu, tmp_path):
+        """Boots on such a screen; returns how the text was laid out, and a picture."""
+        started = []
+
+        def start(width, height):
+            mkimage.make_image(tmp_path / "disk.img", {boot.BOOT_FILE: SCREEN_PROGRAM})
+            log = tmp_path / "serial.log"
+            control = tmp_path / "control"
+            process = subprocess.Popen(
+                [
+                    *qemu.command(tmp_path / "disk.img", emulator.Machine(), f"file,path={log}"),
+                    *("-vga", "none", "-device", f"VGA,vgamem_mb=64,xres={width},yres={height}"),
+                    *("-qmp", f"unix:{control},server=on,wait=off"),
+                ],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            started.append(process)
+            drawn = self.wait_for(log)
+            self.take_picture(control, tmp_path / "screen.ppm")
+            with Image.open(tmp_path / "screen.ppm") as picture:
+                return [int(number) for number in drawn.groups()], picture.convert("RGB")
+
+        yield start
+        for process in started:
+            emulator.kill(process)
+
+    def wait_for(self, log):
+        for _ in range(240):
+            time.sleep(0.25)
+            found = log.exists() and self.DRAWN.search(emulator.plain(log.read_bytes()))
+            if found:
+                return found
+        pytest.fail(f"nothing was drawn: see {log}")
+
+    @staticmethod
+    def take_picture(control, path):
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(control))
+            answers = line.makefile()
+            dump = {"execute": "screendump", "arguments": {"filename": str(path)}}
+            for command in ({"execute": "qmp_capabilities"}, dump):
+                line.sendall(json.dumps(command).encode())
+                while "return" not in json.loads(answers.readline()):
+                    pass
+
+    @pytest.mark.parametrize(
+        "width, height, font, scale",
+        [(1920, 1080, 12, 1), (2560, 1600, 16, 1), (2880, 1800, 12, 2)],
+    )
+    def test_all_characters_in_all_places(self, show, width, height, font, scale):
+        laid_out, picture = show(width, height)
+        assert laid_out == [width, height, font, scale]
+        assert picture.size == (width, height)
+        rows = read_cells(picture, font, scale)
+        assert len(rows) == height // (2 * font * scale)
+        assert len(rows[0]) == width // (font * scale)
+        characters = "".join(map(chr, mkfont.CHARACTERS)) * 3
+        for number, row in enumerate(rows):
+            first = number % len(mkfont.CHARACTERS)
+            assert [character for character, _ in row] == list(characters[first:][: len(row)])
+            assert {colour for character, colour in row if character != " "} == {GREEN}

@@ -6,22 +6,41 @@
 #include "tests/unit/unit.h"
 #include "lib/console.h"
 
-#define NUMBERED(n)                                                                    \
-	{                                                                              \
-		(uint8_t)(n), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, (uint8_t) ~(n) \
-	}
-#define TEN(n)                                                                                   \
-	NUMBERED(n), NUMBERED((n) + 1), NUMBERED((n) + 2), NUMBERED((n) + 3), NUMBERED((n) + 4), \
-		NUMBERED((n) + 5), NUMBERED((n) + 6), NUMBERED((n) + 7), NUMBERED((n) + 8),      \
-		NUMBERED((n) + 9)
+/*
+ * Glyph n has n in its first line, and ~n in its last; the blank is blank. In fonts that are wider
+ * the pixels behind these eight are all set.
+ */
+#define MARK_BITS 8
 
-/* Glyph n has n in its first line, and ~n in its last; the blank is blank. */
-const uint8_t console_font[GLYPH_LAST - GLYPH_FIRST + 1][GLYPH_HEIGHT] = {
-	{ 0 },	      NUMBERED(1),  NUMBERED(2),  NUMBERED(3),	NUMBERED(4),  NUMBERED(5),
-	NUMBERED(6),  NUMBERED(7),  NUMBERED(8),  NUMBERED(9),	TEN(10),      TEN(20),
-	TEN(30),      TEN(40),	    TEN(50),	  TEN(60),	TEN(70),      TEN(80),
-	NUMBERED(90), NUMBERED(91), NUMBERED(92), NUMBERED(93), NUMBERED(94),
-};
+static uint8_t glyphs_8[GLYPHS][16], glyphs_12[GLYPHS][48], glyphs_16[GLYPHS][64];
+
+const struct console_font console_fonts[CONSOLE_FONTS] = { { 8, glyphs_8[0] },
+							   { 12, glyphs_12[0] },
+							   { 16, glyphs_16[0] } };
+
+static int make_fonts(void **state __attribute__((unused)))
+{
+	for (uint8_t n = 1; n < GLYPHS; n++) {
+		const uint8_t not_n = (uint8_t)~n;
+		const uint8_t first[] = { n, 0xff }, last[] = { not_n, 0xff };
+		/* What is behind a line's pixels is not to be shown. */
+		const uint8_t padding[] = { 0, 0x0f };
+
+		glyphs_8[n][0] = n;
+		glyphs_8[n][15] = not_n;
+		memcpy(glyphs_12[n], first, sizeof(first));
+		for (size_t line = 1; line < 23; line++)
+			memcpy(glyphs_12[n] + 2 * line, padding, sizeof(padding));
+		memcpy(glyphs_12[n] + 46, last, sizeof(last));
+		memcpy(glyphs_16[n], first, sizeof(first));
+		memcpy(glyphs_16[n] + 62, last, sizeof(last));
+	}
+	return 0;
+}
+
+/* Tests of one cell a character in the narrowest font. */
+#define GLYPH_WIDTH  8
+#define GLYPH_HEIGHT 16
 
 #define BACKGROUND 0x5a5a5a5aU /* what the firmware left; and what lies behind the lines */
 #define WHITE	   0xffffffU
@@ -69,30 +88,37 @@ static void write_text(const char *text)
 }
 
 /* The bits of one line of a glyph on the screen, each of them scale x scale equal pixels. */
-static uint8_t read_line(uint32_t row, uint32_t column, uint32_t line)
+static uint16_t read_line(uint32_t row, uint32_t column, uint32_t line)
 {
 	const uint32_t scale = console.scale;
-	uint8_t bits = 0;
+	uint16_t bits = 0;
 
-	for (uint32_t x = 0; x < GLYPH_WIDTH; x++) {
+	for (uint32_t x = 0; x < console.font->width; x++) {
 		const uint32_t *const first =
-			pixels + (size_t)(row * GLYPH_HEIGHT + line) * scale * console.stride / 4 +
-			(size_t)(column * GLYPH_WIDTH + x) * scale;
+			pixels +
+			(size_t)(row * console.cell_height + line * scale) * console.stride / 4 +
+			(size_t)(column * console.cell_width + x * scale);
 
 		assert_true(*first == 0 || *first == console.colours[CONSOLE_WHITE]);
 		for (uint32_t i = 0; i < scale * scale; i++)
 			assert_int_equal(first[i / scale * console.stride / 4 + i % scale], *first);
-		bits = (uint8_t)(bits << 1 | (*first != 0));
+		bits = (uint16_t)(bits << 1 | (*first != 0));
 	}
 	return bits;
 }
 
 static char read_character(uint32_t row, uint32_t column)
 {
-	const uint8_t n = read_line(row, column, 0);
+	const uint32_t more = console.font->width - MARK_BITS;
+	const uint32_t height = 2 * console.font->width;
+	const uint16_t first = read_line(row, column, 0);
+	const uint8_t n = (uint8_t)(first >> more);
+	const uint32_t set = n == 0 ? 0 : (1U << more) - 1;
 
-	assert_int_equal(read_line(row, column, GLYPH_HEIGHT - 1), n == 0 ? 0 : (uint8_t)~n);
-	for (uint32_t line = 1; line < GLYPH_HEIGHT - 1; line++)
+	assert_int_equal(first, (uint32_t)n << more | set);
+	assert_int_equal(read_line(row, column, height - 1),
+			 n == 0 ? 0 : (uint32_t)(uint8_t)~n << more | set);
+	for (uint32_t line = 1; line < height - 1; line++)
 		assert_int_equal(read_line(row, column, line), 0);
 	return (char)(GLYPH_FIRST + n);
 }
@@ -106,17 +132,22 @@ static void assert_row(uint32_t row, const char *text)
 		assert_int_equal(read_character(row, column), column < length ? text[column] : ' ');
 }
 
-TEST(chooses_the_scale_by_the_width)
+TEST(chooses_the_font_by_the_width)
 {
 	static const struct {
-		uint32_t width, height, scale, columns, rows;
+		uint32_t width, height, font, scale, columns, rows;
 	} screens[] = {
-		{ 160, 80, 1, 20, 5 },	     { 640, 480, 1, 80, 30 },
-		{ 1280, 800, 1, 160, 50 },   { 1281, 800, 2, 80, 25 },
-		{ 1281, 799, 1, 160, 49 },   { 1366, 768, 1, 160, 48 },
-		{ 1920, 1080, 2, 120, 33 },  { 2560, 1440, 2, 160, 45 },
-		{ 3840, 2160, 3, 160, 45 },  { 7680, 4320, 6, 160, 45 },
-		{ 1200, 1920, 1, 150, 120 }, { 1200, 2000, 1, 150, 120 },
+		{ 160, 80, 8, 1, 20, 5 },	 { 640, 480, 8, 1, 80, 30 },
+		{ 1280, 800, 8, 1, 160, 50 },	 { 1288, 800, 12, 1, 107, 33 },
+		{ 1288, 599, 8, 1, 160, 37 },	 { 1366, 768, 12, 1, 113, 32 },
+		{ 1920, 1080, 12, 1, 160, 45 },	 { 1932, 1080, 16, 1, 120, 33 },
+		{ 2560, 1440, 16, 1, 160, 45 },	 { 2880, 1800, 12, 2, 120, 37 },
+		{ 3840, 2160, 12, 2, 160, 45 },	 { 5120, 2880, 16, 2, 160, 45 },
+		{ 5760, 3240, 12, 3, 160, 45 },	 { 6400, 3600, 8, 5, 160, 45 },
+		{ 7680, 4320, 16, 3, 160, 45 },	 { 8192, 8192, 8, 7, 146, 73 },
+		{ 5120, 1440, 12, 2, 160, 30 },	 { 3440, 1440, 12, 2, 143, 30 },
+		{ 1200, 1920, 8, 1, 150, 120 },	 { 1200, 2000, 8, 1, 150, 120 },
+		{ 2160, 3840, 16, 1, 135, 120 },
 	};
 
 	for (size_t i = 0; i < COUNT_OF(screens); i++) {
@@ -124,10 +155,31 @@ TEST(chooses_the_scale_by_the_width)
 			make_framebuffer(screens[i].width, screens[i].height, screens[i].width);
 
 		assert_true(console_layout(&console, &framebuffer));
+		assert_int_equal(console.font->width, screens[i].font);
 		assert_int_equal(console.scale, screens[i].scale);
 		assert_int_equal(console.columns, screens[i].columns);
 		assert_int_equal(console.rows, screens[i].rows);
 	}
+}
+
+/* A terminal's text has room on each screen that is large enough, and lines end on the screen. */
+TEST(lays_out_any_screen)
+{
+	for (uint32_t width = 640; width <= 7680; width += 7)
+		for (uint32_t height = 400; height <= 4320; height += 13) {
+			const struct framebuffer framebuffer =
+				make_framebuffer(width, height, width);
+
+			assert_true(console_layout(&console, &framebuffer));
+			if (console.columns < 80 || console.columns > CONSOLE_COLUMNS_MAX ||
+			    console.rows < 25 || console.rows > CONSOLE_ROWS_MAX ||
+			    console.columns * console.cell_width > width ||
+			    console.rows * console.cell_height > height ||
+			    console.cell_width != console.font->width * console.scale ||
+			    console.cell_height != 2 * console.cell_width)
+				fail_msg("%ux%u: %u columns, %u rows", width, height,
+					 console.columns, console.rows);
+		}
 }
 
 TEST(refuses_what_is_no_screen)
@@ -179,75 +231,137 @@ TEST(takes_white_from_the_masks)
 	assert_false(console_layout(&console, &framebuffer));
 }
 
-/* A screen of `pixel_size` bytes a pixel, between guards: nothing may be drawn on these. */
-static void check_format(const struct framebuffer *masks, uint32_t pixel_size, uint32_t white)
+static const struct format {
+	const char *name;
+	struct framebuffer framebuffer;
+	uint32_t pixel_size, white;
+} formats[] = {
+	{ "RGB332",
+	  { .format = FRAMEBUFFER_MASKS, .red_mask = 0xe0, .green_mask = 0x1c, .blue_mask = 0x03 },
+	  1,
+	  0xff },
+	{ "RGB565",
+	  { .format = FRAMEBUFFER_MASKS,
+	    .red_mask = 0xf800,
+	    .green_mask = 0x07e0,
+	    .blue_mask = 0x001f },
+	  2,
+	  0xffff },
+	{ "XRGB1555",
+	  { .format = FRAMEBUFFER_MASKS,
+	    .red_mask = 0x7c00,
+	    .green_mask = 0x03e0,
+	    .blue_mask = 0x001f,
+	    .reserved_mask = 0x8000 },
+	  2,
+	  0x7fff },
+	{ "RGB888",
+	  { .format = FRAMEBUFFER_MASKS,
+	    .red_mask = 0xff0000,
+	    .green_mask = 0xff00,
+	    .blue_mask = 0xff },
+	  3,
+	  0xffffff },
+	{ "RGBX1010102",
+	  { .format = FRAMEBUFFER_MASKS,
+	    .red_mask = 0x3ff,
+	    .green_mask = 0xffc00,
+	    .blue_mask = 0x3ff00000,
+	    .reserved_mask = 0xc0000000 },
+	  4,
+	  0x3fffffff },
+	{ "BGRX8888", { .format = FRAMEBUFFER_BGRX }, 4, 0xffffff },
+	{ "RGBX8888", { .format = FRAMEBUFFER_RGBX }, 4, 0xffffff },
+};
+
+#define GUARD 64
+
+static bool is_untouched(const uint8_t *memory, size_t size)
 {
-	enum { WIDTH = 163, HEIGHT = 83, STRIDE = 171, GUARD = 64 };
-	const size_t size = (size_t)STRIDE * HEIGHT * pixel_size;
-	struct framebuffer framebuffer = *masks;
+	for (size_t i = 0; i < size; i++)
+		if (memory[i] != (uint8_t)BACKGROUND)
+			return false;
+	return true;
+}
+
+/*
+ * Text and a rectangle on a screen between guards: nothing may be drawn on these, nor behind the
+ * lines. The last pixel is white, the one 50 lines above it black.
+ */
+static void check_format(const struct format *format, uint32_t width, uint32_t height,
+			 uint32_t stride)
+{
+	const uint32_t pixel_size = format->pixel_size;
+	const size_t size = (size_t)stride * height * pixel_size;
+	struct framebuffer framebuffer = format->framebuffer;
 	uint8_t *const memory = malloc(size + 2 * GUARD);
+	uint8_t *const screen = memory + GUARD;
 
 	assert_non_null(memory);
-	memset(memory, 0x5a, size + 2 * GUARD);
+	memset(memory, (uint8_t)BACKGROUND, size + 2 * GUARD);
 	framebuffer.base = 0x80000000;
 	framebuffer.size = size;
-	framebuffer.width = WIDTH;
-	framebuffer.height = HEIGHT;
-	framebuffer.stride = STRIDE;
+	framebuffer.width = width;
+	framebuffer.height = height;
+	framebuffer.stride = stride;
 	assert_true(console_layout(&console, &framebuffer));
 	assert_int_equal(console.pixel_size, pixel_size);
 	assert_int_equal(console_size(&console), size);
-	console_begin(&console, memory + GUARD);
-	for (unsigned int i = 0; i < 60; i++)
-		write_text("!~!~!~!~!~!~!\n");
-	console_paint(&console, 100, 50, 1000, 1000, CONSOLE_WHITE);
-	for (size_t i = 0; i < size + 2 * GUARD; i++) {
-		const size_t x = (i - GUARD) / pixel_size % STRIDE;
-
-		if (i < GUARD || i >= GUARD + size || x >= WIDTH)
-			assert_int_equal(memory[i], 0x5a);
-	}
+	console_begin(&console, screen);
+	for (unsigned int i = 0; i < console.rows + 3; i++)
+		for (unsigned int j = 0; j < console.columns; j += 2)
+			write_text("!~");
+	console_paint(&console, width - 63, height - 33, 1000, 1000, CONSOLE_WHITE);
+	assert_true(is_untouched(memory, GUARD) && is_untouched(screen + size, GUARD));
+	for (uint32_t y = 0; y < height; y++)
+		if (!is_untouched(screen + ((size_t)y * stride + width) * pixel_size,
+				  (size_t)(stride - width) * pixel_size))
+			fail_msg("%s %ux%u: line %u is too long", format->name, width, height, y);
 	for (uint32_t i = 0; i < pixel_size; i++) {
-		const size_t last =
-			GUARD + (((size_t)HEIGHT - 1) * STRIDE + WIDTH - 1) * pixel_size;
+		const size_t last = (((size_t)height - 1) * stride + width - 1) * pixel_size;
 
-		assert_int_equal(memory[last + i], white >> 8 * i & 0xff);
-		assert_int_equal(memory[last - (size_t)50 * STRIDE * pixel_size + i], 0);
+		assert_int_equal(screen[last + i], format->white >> 8 * i & 0xff);
+		assert_int_equal(screen[last - (size_t)50 * stride * pixel_size + i], 0);
+	}
+	/* The second character's last pixel, in the last line: ~n of '~', and what is set behind.
+	 */
+	for (uint32_t i = 0; i < pixel_size; i++) {
+		const size_t at =
+			((size_t)(console.cell_height - 1) * stride + 2 * console.cell_width - 1) *
+			pixel_size;
+
+		assert_int_equal(screen[at + i], format->white >> 8 * i & 0xff);
+		assert_int_equal(screen[at + i - (size_t)stride * pixel_size * console.scale], 0);
 	}
 	free(memory);
 }
 
 TEST(draws_pixels_of_any_size)
 {
-	const struct framebuffer rgb565 = { .format = FRAMEBUFFER_MASKS,
-					    .red_mask = 0xf800,
-					    .green_mask = 0x07e0,
-					    .blue_mask = 0x001f };
-	const struct framebuffer xrgb1555 = { .format = FRAMEBUFFER_MASKS,
-					      .red_mask = 0x7c00,
-					      .green_mask = 0x03e0,
-					      .blue_mask = 0x001f,
-					      .reserved_mask = 0x8000 };
-	const struct framebuffer rgb332 = {
-		.format = FRAMEBUFFER_MASKS, .red_mask = 0xe0, .green_mask = 0x1c, .blue_mask = 0x03
-	};
-	const struct framebuffer rgb888 = { .format = FRAMEBUFFER_MASKS,
-					    .red_mask = 0xff0000,
-					    .green_mask = 0xff00,
-					    .blue_mask = 0xff };
-	const struct framebuffer rgbx1010102 = { .format = FRAMEBUFFER_MASKS,
-						 .red_mask = 0x3ff,
-						 .green_mask = 0xffc00,
-						 .blue_mask = 0x3ff00000,
-						 .reserved_mask = 0xc0000000 };
-	const struct framebuffer bgrx = { .format = FRAMEBUFFER_BGRX };
+	for (size_t i = 0; i < COUNT_OF(formats); i++)
+		check_format(&formats[i], 163, 83, 171);
+}
 
-	check_format(&rgb332, 1, 0xff);
-	check_format(&rgb565, 2, 0xffff);
-	check_format(&xrgb1555, 2, 0x7fff);
-	check_format(&rgb888, 3, 0xffffff);
-	check_format(&rgbx1010102, 4, 0x3fffffff);
-	check_format(&bgrx, 4, 0xffffff);
+/*
+ * Native modes of panels and monitors, those that take no time in all formats; lines as firmware
+ * aligns them.
+ */
+TEST(draws_on_the_screens_that_there_are)
+{
+	static const struct {
+		uint32_t width, height;
+	} modes[] = {
+		{ 640, 480 },	{ 800, 600 },	{ 1024, 768 },	{ 1366, 768 },	{ 1920, 1080 },
+		{ 1920, 1200 }, { 2560, 1440 }, { 2880, 1800 }, { 3840, 2160 }, { 7680, 4320 },
+	};
+
+	for (size_t m = 0; m < COUNT_OF(modes); m++) {
+		const size_t step = modes[m].width > 1920 ? 3 : 1;
+
+		for (size_t i = m % step; i < COUNT_OF(formats); i += step)
+			check_format(&formats[i], modes[m].width, modes[m].height,
+				     (modes[m].width + 64) & ~63U);
+	}
 }
 
 TEST(colours_follow_the_masks)
@@ -301,13 +415,17 @@ TEST(draws_every_character)
 	assert_row(0, all);
 }
 
-TEST(draws_at_every_scale)
+TEST(draws_at_every_size)
 {
-	for (uint32_t scale = 2; scale <= 4; scale++) {
-		const uint32_t width = scale * 1280;
+	static const struct {
+		uint32_t width, height, cell;
+	} screens[] = { { 640, 400, 8 },    { 1300, 600, 12 },	{ 2000, 800, 16 },
+			{ 2600, 1200, 24 }, { 3900, 1600, 32 }, { 5200, 1900, 36 },
+			{ 5800, 2000, 40 }, { 6500, 2400, 48 }, { 7740, 2800, 56 } };
 
-		begin(width, 400 * scale, width + 3);
-		assert_int_equal(console.scale, scale);
+	for (size_t i = 0; i < COUNT_OF(screens); i++) {
+		begin(screens[i].width, screens[i].height, screens[i].width + 3);
+		assert_int_equal(console.cell_width, screens[i].cell);
 		write_text("first\nsecond");
 		assert_row(0, "first");
 		assert_row(1, "second");
@@ -468,16 +586,18 @@ TEST(text_covers_what_was_painted)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(chooses_the_scale_by_the_width),
+		cmocka_unit_test(chooses_the_font_by_the_width),
+		cmocka_unit_test(lays_out_any_screen),
 		cmocka_unit_test(refuses_what_is_no_screen),
 		cmocka_unit_test(refuses_what_is_too_small),
 		cmocka_unit_test(takes_white_from_the_masks),
 		cmocka_unit_test(draws_pixels_of_any_size),
+		cmocka_unit_test(draws_on_the_screens_that_there_are),
 		cmocka_unit_test(colours_follow_the_masks),
 		cmocka_unit_test_teardown(clears_the_screen_and_nothing_else, tear_down),
 		cmocka_unit_test_teardown(stays_within_the_lines, tear_down),
 		cmocka_unit_test_teardown(draws_every_character, tear_down),
-		cmocka_unit_test_teardown(draws_at_every_scale, tear_down),
+		cmocka_unit_test_teardown(draws_at_every_size, tear_down),
 		cmocka_unit_test_teardown(knows_the_control_characters, tear_down),
 		cmocka_unit_test_teardown(wraps_when_the_next_character_comes, tear_down),
 		cmocka_unit_test_teardown(scrolls_by_half_the_rows, tear_down),
@@ -490,5 +610,5 @@ int main(void)
 		cmocka_unit_test_teardown(text_covers_what_was_painted, tear_down),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_fonts, NULL);
 }

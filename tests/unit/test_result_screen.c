@@ -163,7 +163,8 @@ TEST(fits_the_screens_that_there_are)
 	static const struct {
 		uint32_t width, height;
 	} screens[] = {
-		{ 640, 480 }, { 800, 600 }, { 1366, 768 }, { 1920, 1080 }, { 3840, 2160 },
+		{ 640, 480 },	{ 800, 600 },	{ 1366, 768 },
+		{ 1920, 1080 }, { 2560, 1440 }, { 3840, 2160 },
 	};
 
 	for (size_t i = 0; i < COUNT_OF(screens); i++) {
