@@ -38,6 +38,7 @@
 #define ICR_BUSY	     (1U << 12)
 #define ICR_LEVEL	     (1U << 15)
 #define XAPIC_ID_SHIFT	     24
+#define XAPIC_ID_ALL	     0xffU
 #define BUSY_POLLS	     100000
 #define IN_SERVICE_MAX	     256
 
@@ -167,6 +168,9 @@ static void send(uint32_t id, uint32_t command)
 		wrmsr(MSR_IA32_X2APIC_ICR, (uint64_t)id << 32 | command);
 		return;
 	}
+	/* Only an x2APIC reaches the others: cut to 8 bits they name a wrong one, or all. */
+	if (id >= XAPIC_ID_ALL)
+		return;
 	wait_until_sent();
 	high = apic_read(APIC_ICR_HIGH);
 	apic_write(APIC_ICR_HIGH, id << XAPIC_ID_SHIFT);

@@ -29,7 +29,8 @@ uint32_t apic_id(void);
 /* It is an x2APIC, and nobody can make it an xAPIC. */
 bool apic_is_locked_x2apic(void);
 
-/* To another processor; vector: the page at which it starts. */
+/* To another processor; vector: the page at which it starts. Nothing is sent to an ID that this
+ * APIC's mode cannot name: from 255 on it takes x2APIC mode, in which firmware then leaves it. */
 void apic_send_init(uint32_t id);
 void apic_send_sipi(uint32_t id, uint8_t vector);
 void apic_send_nmi(uint32_t id);

@@ -116,6 +116,8 @@ uint64_t model_msr(uint32_t number)
 uint64_t model_rdmsr(uint32_t number)
 {
 	model.msr_reads++;
+	if (model.on_rdmsr)
+		model.on_rdmsr(number);
 	return model_msr(number);
 }
 
@@ -127,6 +129,8 @@ void model_wrmsr(uint32_t number, uint64_t value)
 		model_set_msr(number, value);
 	else
 		model.msr = value;
+	if (model.on_wrmsr)
+		model.on_wrmsr(number, value);
 }
 
 /* SDM 1, 13.4.3: the standard format. */

@@ -43,6 +43,10 @@ struct model {
 		uint64_t value;
 	} msrs[MODEL_MSRS];
 	unsigned int msr_count;
+	/* Before each RDMSR, and behind each WRMSR; NULL: nothing. */
+	void (*on_rdmsr)(uint32_t number);
+	void (*on_wrmsr)(uint32_t number, uint64_t value);
+	void (*on_pause)(void);
 	bool refuses;	    /* WRMSR and XSETBV of a guest's value fault */
 	bool strict_errors; /* IA32_VMX_BASIC[56] = 0: error codes only where they belong */
 	bool has_fred;	    /* with it IA32_VMX_BASIC[58] */

@@ -82,10 +82,13 @@ static inline void clflush(const void *address)
 		model.on_clflush((const void *)((uintptr_t)address & ~(uintptr_t)63));
 }
 
-/* Other processors are threads. */
+/* Other processors are threads, unless the test says what happens meanwhile. */
 static inline void pause(void)
 {
-	sched_yield();
+	if (model.on_pause)
+		model.on_pause();
+	else
+		sched_yield();
 }
 
 static inline uint32_t read_pkru(void)
