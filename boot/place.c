@@ -41,18 +41,6 @@ static bool copy_image(struct loader *loader)
 	return true;
 }
 
-static uint64_t region_size(const struct boot_info *info)
-{
-	const struct config *const config = &info->config;
-	const uint32_t processors = config_processors(config, info->processor_count);
-	uint64_t size = VMM_SIZE_FIXED + processors * VMM_SIZE_PROCESSOR;
-
-	for (uint32_t i = 0; i < config->guest_count; i++)
-		size += VMM_SIZE_GUEST +
-			config_vcpus(&config->guests[i], processors) * VMM_SIZE_VCPU;
-	return (size + SIZE_2M - 1) & ~(SIZE_2M - 1);
-}
-
 bool place_vmm(struct loader *loader)
 {
 	struct boot_info *info = &loader->info;
@@ -62,7 +50,7 @@ bool place_vmm(struct loader *loader)
 
 	if (error != NULL)
 		return image_failed(loader, error);
-	info->vmm_size = region_size(info);
+	info->vmm_size = vmm_region_size(&info->config, info->processor_count);
 	info->vmm_base = allocate_memory(loader, info->vmm_size, SIZE_2M, BELOW_4G);
 	if (info->vmm_base == 0)
 		return loader_fail(loader, EFI_OUT_OF_RESOURCES, "no-memory",

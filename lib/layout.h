@@ -13,6 +13,10 @@
 #ifndef LIB_LAYOUT_H
 #define LIB_LAYOUT_H
 
+#include <stdint.h>
+
+struct config;
+
 #define PAGE_SIZE 0x1000ULL
 #define PAGE_MASK (PAGE_SIZE - 1)
 #define SIZE_2M	  0x200000ULL
@@ -31,5 +35,8 @@
 #define VMM_SIZE_PROCESSOR (96 * 0x400ULL)
 #define VMM_SIZE_GUEST	   (128 * 0x400ULL)
 #define VMM_SIZE_VCPU	   (72 * 0x400ULL)
+
+/* All of that, whole 2 MiB, for a machine of so many processors. */
+uint64_t vmm_region_size(const struct config *config, uint32_t processors);
 
 #endif

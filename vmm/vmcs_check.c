@@ -357,6 +357,7 @@ static const char *check_guest_state(void)
 	     "the guest is not active, in the shadow of STI or MOV SS");
 	RULE(!(blocking & INTERRUPTIBILITY_STI) || !(blocking & INTERRUPTIBILITY_MOV_SS),
 	     "the guest is in the shadow of STI and of MOV SS at once");
+	RULE(!(blocking & INTERRUPTIBILITY_SMI), "the guest blocks SMIs, as only SMM does");
 	RULE(!(blocking & INTERRUPTIBILITY_STI) || (rflags & RFLAGS_IF),
 	     "the guest is in the shadow of STI with RFLAGS.IF = 0");
 	RULE(!shadow || (rflags & RFLAGS_TF) == 0 ||

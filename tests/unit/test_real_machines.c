@@ -7,6 +7,7 @@
 #include "tests/unit/unit.h"
 #include "lib/acpi.h"
 #include "lib/acpi_guest.h"
+#include "lib/config.h"
 #include "lib/layout.h"
 #include "lib/memmap.h"
 #include "lib/mtrr.h"
@@ -265,6 +266,86 @@ TEST(page_tables_fit_the_region)
 	assert_in_range(tables_for_map(true), 1, 2 * MIB);
 }
 
+/* ---- The VMM's region ---- */
+
+#define KIB 0x400ULL
+
+static struct config config;
+
+/* `guests` of them, of `cpus` each; 0: all that the machine has, for the one with its devices. */
+static uint64_t region(uint32_t processors, uint32_t guests, uint32_t cpus)
+{
+	memset(&config, 0, sizeof(config));
+	config.guest_count = guests;
+	for (uint32_t i = 0; i < guests; i++)
+		config.guests[i] = (struct guest_config){ .devices = cpus == 0 ? DEVICES_PASSTHROUGH
+									       : DEVICES_NONE,
+							  .cpus = cpus };
+	return vmm_region_size(&config, processors);
+}
+
+TEST(region_of_1_to_512_processors)
+{
+	const uint64_t of_four = region(4, 1, 0);
+	uint64_t before = 0;
+
+	assert_int_equal(region(1, 1, 0), 16 * MIB);
+	assert_int_equal(region(2, 1, 0), 16 * MIB);
+	/* 168 KiB for each processor with its vcpu; 128 KiB for the guest. */
+	assert_in_range(region(512, 1, 0) - VMM_SIZE_FIXED - 512 * 168 * KIB - 128 * KIB, 0,
+			SIZE_2M - 1);
+	for (uint32_t processors = 1; processors <= CONFIG_CPUS_MAX; processors++) {
+		const uint64_t size = region(processors, 1, 0);
+
+		assert_int_equal(size % SIZE_2M, 0);
+		assert_true(size >= before);
+		before = size;
+	}
+	/* The key cpus: the others are not started. */
+	config.cpus = 4;
+	assert_int_equal(vmm_region_size(&config, 512), of_four);
+}
+
+/* Eight guests of as many vcpus as the largest machine can have, the most that can be asked for. */
+TEST(region_of_the_most_guests)
+{
+	const uint64_t most = region(CONFIG_CPUS_MAX, CONFIG_GUESTS_MAX, CONFIG_CPUS_MAX);
+	uint64_t base;
+
+	assert_in_range(most, 350 * MIB, 400 * MIB);
+	/* It is all mapped behind VMM_BASE, at the end of addresses. */
+	assert_true(most < -VMM_BASE);
+	/* And lies below 4 GiB, where servers leave a gigabyte and more in one piece. */
+	memset(&map, 0, sizeof(map));
+	assert_true(memmap_set(&map, MIB, 2 * SIZE_1G - 512 * MIB, MEMORY_RAM));
+	assert_true(memmap_set(&map, 0x3000000, 16 * MIB, MEMORY_ACPI_NVS));
+	assert_true(memmap_set(&map, 4 * SIZE_1G, 508 * SIZE_1G, MEMORY_RAM));
+	assert_true(memmap_find_highest(&map, most, SIZE_2M, 0, 4 * SIZE_1G, &base));
+	assert_true(base + most <= 2 * SIZE_1G - 511 * MIB);
+	assert_int_equal(base % SIZE_2M, 0);
+}
+
+_Static_assert(ACPI_PROCESSORS_MAX == CONFIG_CPUS_MAX, "what the MADT names has room in boot_info");
+
+/* ---- PATs ---- */
+
+/*
+ * Until each processor has loaded its own, the VMM runs with the firmware's: its code, data and
+ * stacks are WB with all of them, devices UC.
+ */
+TEST(firmwares_pats)
+{
+	static const uint64_t pats[] = {
+		PAT_RESET, PAT_VMM, 0x0407050600070106ULL, /* as Linux has it, before a kexec */
+		0x0007010600070106ULL,			   /* as Windows has it */
+	};
+
+	for (size_t i = 0; i < COUNT_OF(pats); i++) {
+		assert_int_equal(pats[i] >> 8 * CACHE_WRITE_BACK & 0xff, MTRR_WB);
+		assert_int_equal(pats[i] >> 8 * CACHE_UNCACHED & 0xff, MTRR_UC);
+	}
+}
+
 /* ---- MTRRs ---- */
 
 #define DEFAULT(type) ((1ULL << 11) | (1ULL << 10) | (type))
@@ -353,6 +434,39 @@ static const struct board boards[] = {
 	    { 1ULL << 45, MTRR_WB },
 	    { 1ULL << 46, MTRR_UC },
 	    { 1ULL << 52, MTRR_WB } } },
+	{ "coreboot: no fixed ranges, WB in pieces up to where graphics has stolen, UC cut out of "
+	  "them",
+	  { .def_type = VALID | MTRR_UC,
+	    .physical_bits = 39,
+	    .variable_count = 10,
+	    .variable = { RANGE(0, 2 * SIZE_1G, MTRR_WB, 39),
+			  RANGE(0x7b000000, 16 * MIB, MTRR_UC, 39),
+			  RANGE(0x7c000000, 64 * MIB, MTRR_UC, 39),
+			  RANGE(0x90000000, 256 * MIB, MTRR_WC, 39),
+			  RANGE(0xff000000, 16 * MIB, MTRR_WP, 39),
+			  RANGE(4 * SIZE_1G, 4 * SIZE_1G, MTRR_WB, 39),
+			  RANGE(8 * SIZE_1G, 1 * SIZE_1G, MTRR_WB, 39),
+			  RANGE(9 * SIZE_1G - 128 * MIB, 128 * MIB, MTRR_UC, 39) } },
+	  { { 0x7b000000, MTRR_WB },
+	    { 0x90000000, MTRR_UC },
+	    { 0xa0000000, MTRR_WC },
+	    { 0xff000000, MTRR_UC },
+	    { 4 * SIZE_1G, MTRR_WP },
+	    { 9 * SIZE_1G - 128 * MIB, MTRR_WB },
+	    { 1ULL << 39, MTRR_UC } } },
+	{ "a virtual machine's: WB, one hole, and WT over a part of the WB",
+	  { .def_type = DEFAULT(MTRR_WB),
+	    FIXED_USUAL,
+	    .physical_bits = 40,
+	    .variable_count = 8,
+	    .variable = { RANGE(3 * SIZE_1G, SIZE_1G, MTRR_UC, 40),
+			  RANGE(SIZE_1G, SIZE_1G, MTRR_WB, 40),
+			  RANGE(SIZE_1G, 64 * MIB, MTRR_WT, 40) } },
+	  { { SIZE_1G, MTRR_WB },
+	    { SIZE_1G + 64 * MIB, MTRR_WT },
+	    { 3 * SIZE_1G, MTRR_WB },
+	    { 4 * SIZE_1G, MTRR_UC },
+	    { 1ULL << 40, MTRR_WB } } },
 	{ "firmware that has switched them off: a hypervisor's",
 	  { .def_type = MTRR_WB, .physical_bits = 46, .variable_count = 8 },
 	  { { 1ULL << 46, MTRR_UC } } },
@@ -389,6 +503,24 @@ TEST(fixed_mtrrs_of_boards)
 	}
 	assert_int_equal(mtrr_type(&boards[0].mtrr, at, SIZE_1G, &end), MTRR_WB);
 	assert_int_equal(end, SIZE_1G);
+}
+
+/* What is not fixed follows the variable ranges, also where VGA's memory lies. */
+TEST(boards_without_fixed_mtrrs)
+{
+	unsigned int count = 0;
+
+	for (size_t i = 0; i < COUNT_OF(boards); i++) {
+		const struct mtrr_state *const mtrr = &boards[i].mtrr;
+		uint64_t end;
+
+		if (mtrr->def_type & (1ULL << 10))
+			continue;
+		assert_int_equal(mtrr_type(mtrr, 0, SIZE_1G, &end), boards[i].segments[0].type);
+		assert_int_equal(end, SIZE_1G);
+		count++;
+	}
+	assert_int_equal(count, 2);
 }
 
 /*
@@ -432,8 +564,12 @@ int main(void)
 		cmocka_unit_test(a_terabyte_with_holes),
 		cmocka_unit_test(hundreds_of_ranges),
 		cmocka_unit_test(page_tables_fit_the_region),
+		cmocka_unit_test(region_of_1_to_512_processors),
+		cmocka_unit_test(region_of_the_most_guests),
+		cmocka_unit_test(firmwares_pats),
 		cmocka_unit_test(mtrrs_of_boards),
 		cmocka_unit_test(fixed_mtrrs_of_boards),
+		cmocka_unit_test(boards_without_fixed_mtrrs),
 		cmocka_unit_test(masks_that_are_too_short),
 	};
 

@@ -366,6 +366,72 @@ TEST(no_addresses_that_the_processor_has_not)
 	check_machine(8 * SIZE_1G);
 }
 
+static void set_address_bits(unsigned int bits)
+{
+	machine.physical_mask = (1ULL << bits) - 1;
+	machine.mtrr.physical_bits = bits;
+}
+
+static void create_with_ram(uint64_t end)
+{
+	vm.devices = VM_DEVICES_PASSTHROUGH;
+	assert_true(memmap_set(&boot.memmap, 0, 2 * SIZE_1G, MEMORY_RAM));
+	/* A window for devices, as large as the RAM below it. */
+	assert_true(memmap_set(&boot.memmap, SIZE_4G, end / 2 - SIZE_4G, MEMORY_RAM));
+	assert_true(memmap_set(&boot.memmap, end - end / 4, end / 4, MEMORY_RAM));
+	ept_create(&vm);
+}
+
+/* The largest machine that there are page tables for: 128 entries of the PML4. */
+TEST(sixty_four_terabytes)
+{
+	const uint64_t ram = 64ULL << 40;
+
+	set_address_bits(52);
+	create_with_ram(ram);
+	check_machine(ram);
+	/* PML4, a PDPT for each 512 GiB, and the directory beside the VMM. */
+	assert_int_equal(page_count, 1 + ram / (ENTRIES * SIZE_1G) + 1);
+	/* A device's 64-bit window in each half of what is left. */
+	assert_true(ept_map_missing(&vm, ram));
+	assert_true(ept_map_missing(&vm, (200ULL << 40) + 0x5000));
+	assert_int_equal(page_count, 1 + ram / (ENTRIES * SIZE_1G) + 1 + 2 * 2);
+	check_machine(ram);
+}
+
+/* Without pages of 1 GiB: a terabyte's tables take less than a third of what the VMM has. */
+TEST(a_terabyte_in_pages_of_2_mib)
+{
+	const uint64_t ram = 1024 * SIZE_1G;
+
+	machine.ept_vpid_cap = EPT_CAP_2M;
+	set_address_bits(46);
+	create_with_ram(ram);
+	check_machine(ram);
+	assert_int_equal(page_count, 1 + 2 + ram / SIZE_1G);
+	assert_in_range(page_count * PAGE_SIZE, 1, VMM_SIZE_FIXED / 3);
+	assert_true(ept_map_missing(&vm, (1ULL << 46) - 1));
+	check_machine(ram);
+}
+
+/* MTRRs of a server: PCIe windows above 4 GiB and above 32 TiB are UC, RAM on both sides of one. */
+TEST(windows_of_terabytes)
+{
+	const uint64_t ram = 2048 * SIZE_1G;
+	const uint64_t window = 512 * SIZE_1G;
+
+	set_address_bits(46);
+	machine.mtrr.variable_count = 2;
+	machine.mtrr.variable[0].base = window | MTRR_UC;
+	machine.mtrr.variable[0].mask = (~(window - 1) & machine.physical_mask) | MTRR_VALID;
+	machine.mtrr.variable[1].base = 1ULL << 45 | MTRR_UC;
+	machine.mtrr.variable[1].mask = 1ULL << 45 | MTRR_VALID;
+	create_with_ram(ram);
+	assert_true(ept_map_missing(&vm, 1ULL << 45));
+	check_machine(ram);
+	assert_int_equal(page_count, 1 + ram / window + 1 + 2);
+}
+
 TEST(machine_pages_cannot_be_unmapped)
 {
 	create_machine();
@@ -486,6 +552,9 @@ int main(void)
 		RUN(the_log_is_the_vmms),
 		RUN(edges_of_the_vmm),
 		RUN(no_addresses_that_the_processor_has_not),
+		RUN(sixty_four_terabytes),
+		RUN(a_terabyte_in_pages_of_2_mib),
+		RUN(windows_of_terabytes),
 		RUN(machine_pages_cannot_be_unmapped),
 		RUN(machine_memory_that_the_vmm_may_touch),
 		RUN(own_memory),

@@ -24,6 +24,8 @@
 #define EXIT_DEFAULT  0x00036dffU
 #define ENTRY_DEFAULT 0x000011ffU
 
+#define ENTRY_TO_SMM	      (1U << 10)
+#define ENTRY_END_DUAL	      (1U << 11)
 #define PROC_IO_UNCONDITIONAL (1U << 24)
 #define PROC_PAUSE	      (1U << 30)
 #define PROC_TPR_SHADOW	      (1U << 21)
@@ -223,6 +225,26 @@ TEST(cores_that_differ)
 	assert_string_equal(machine_difference(), "IA32_FEATURE_CONTROL");
 }
 
+static void refuse_write(uint32_t number, uint64_t value __attribute__((unused)))
+{
+	fail_msg("WRMSR to 0x%x", number);
+}
+
+/*
+ * SMIs are the firmware's: VMX treats them as it does by default, with the monitor for them off
+ * (SDM 3C, 32.14 and 32.15), although silicon offers it and firmware may have prepared one.
+ */
+TEST(smm_is_left_to_the_firmware)
+{
+	const uint32_t msr = MSR_IA32_VMX_TRUE_ENTRY_CTLS;
+
+	model_set_msr(msr, model_rdmsr(msr) | (uint64_t)(ENTRY_TO_SMM | ENTRY_END_DUAL) << 32);
+	model_set_msr(MSR_IA32_VMX_BASIC, KVM_BASIC | 1ULL << 49);
+	model.on_wrmsr = refuse_write;
+	assert_true(accepts());
+	assert_int_equal(machine.controls.entry & (ENTRY_TO_SMM | ENTRY_END_DUAL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +252,7 @@ int main(void)
 		cmocka_unit_test(the_docs_list_what_is_needed),
 		cmocka_unit_test(exits_that_cannot_be_switched_off),
 		cmocka_unit_test_setup(cores_that_differ, set_up),
+		cmocka_unit_test_setup(smm_is_left_to_the_firmware, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

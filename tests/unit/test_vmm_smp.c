@@ -28,6 +28,8 @@
 #define ID_DIFFERENT  6
 #define ID_LAST	      8
 #define ID_NOT_WANTED 10
+/* SMM has the processors while one of them should start. */
+#define SMI_US	      200000
 #define CPUS	      3
 #define NMI	      SIGUSR1
 #define COMMAND	      0x4600ULL
@@ -59,6 +61,7 @@ struct processor {
 	sigjmp_buf stop;
 	bool vmx;
 	uint64_t stack;
+	uint64_t start_us; /* not before, in the first processor's time */
 	unsigned int inits, sipis, nmis_sent, nmis_of_guest;
 };
 
@@ -73,6 +76,7 @@ static struct boot_info boot = {
 	.config.cpus = CPUS,
 };
 static unsigned int errors; /* seen by any processor */
+static uint64_t time_us;    /* that the first processor has waited */
 
 /* ---- The machine ---- */
 
@@ -105,6 +109,8 @@ static void *begin(void *of)
 	void (*const entry)(uint64_t) = (void (*)(uint64_t))parameters()->entry;
 
 	id_here = (uint32_t)(p - processors);
+	while (__atomic_load_n(&time_us, __ATOMIC_SEQ_CST) < p->start_us)
+		sched_yield();
 	if (sigsetjmp(p->stop, 0) == 0)
 		entry(parameters()->argument);
 	return NULL;
@@ -124,15 +130,19 @@ void apic_send_sipi(uint32_t id, uint8_t vector)
 	if (p->sipis++ != 0 || id == ID_ABSENT)
 		return;
 	p->stack = parameters()->stack;
+	p->start_us = time_us + (id == ID_LAST ? SMI_US : 0);
 	p->runs = true;
 	assert_int_equal(pthread_create(&p->thread, NULL, begin, p), 0);
 }
 
-/* An absent one need not be waited for. */
+/* An absent one need not be waited for, nor the end of an SMI. */
 void io_delay(uint64_t microseconds)
 {
 	const struct timespec time = { .tv_nsec = (long)microseconds * 1000 };
 
+	__atomic_add_fetch(&time_us, microseconds, __ATOMIC_SEQ_CST);
+	if (time_us < processors[ID_LAST].start_us)
+		return;
 	if (processors[ID_ABSENT].sipis == 0 || processors[ID_DIFFERENT].inits != 0)
 		nanosleep(&time, NULL);
 }
@@ -305,6 +315,13 @@ TEST(as_many_start_as_are_wanted)
 	assert_ptr_equal(smp_cpu_by_apic_id(ID_LAST), smp_cpu(2));
 	assert_null(smp_cpu_by_apic_id(ID_ABSENT));
 	assert_true(model_logged("3 of 6 processors run the VMM"));
+}
+
+TEST(an_smi_is_waited_for)
+{
+	assert_int_equal(processors[ID_LAST].sipis, 2);
+	assert_true(time_us >= processors[ID_LAST].start_us);
+	assert_true(time_us < processors[ID_LAST].start_us + SMI_US);
 }
 
 TEST(who_does_not_start_is_reset)
@@ -608,6 +625,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_page_leads_to_64_bit_code),
 		cmocka_unit_test(as_many_start_as_are_wanted),
+		cmocka_unit_test(an_smi_is_waited_for),
 		cmocka_unit_test(who_does_not_start_is_reset),
 		cmocka_unit_test(who_differs_is_left_out),
 		cmocka_unit_test(all_run),

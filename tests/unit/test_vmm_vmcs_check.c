@@ -125,6 +125,7 @@ static const struct damage {
 	{ VMCS_GUEST_RIP, NOT_CANONICAL, "RIP" },
 	{ VMCS_GUEST_ACTIVITY_STATE, 4, "activity" },
 	{ VMCS_GUEST_INTERRUPTIBILITY, 3, "at once" },
+	{ VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_SMI, "blocks SMIs" },
 	{ VMCS_VMCS_LINK_POINTER, 0, "link pointer" },
 };
 
