@@ -259,6 +259,35 @@ TEST(own_interrupts)
 	assert_int_equal(write_count, 0);
 }
 
+/* SDM 4, IA32_XAPIC_DISABLE_STATUS: both MSRs have to say so, and may be missing. */
+TEST(x2apic_that_is_locked)
+{
+	static const struct {
+		uint64_t base, capabilities, status;
+		bool locked;
+	} cases[] = {
+		{ X2APIC, 1 << 21, 1, true },
+		{ X2APIC, 1 << 21, 0, false },
+		{ X2APIC, 0, 1, false },
+		{ BASE, 1 << 21, 1, false },
+	};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		set_up(cases[i].base);
+		model.on_rdmsr = NULL;
+		model_set_msr(0x10a, cases[i].capabilities);
+		model_set_msr(0xbd, cases[i].status);
+		assert_int_equal(apic_is_locked_x2apic(), cases[i].locked);
+	}
+	set_up(X2APIC);
+	model.on_rdmsr = NULL;
+	model.msr = UINT64_MAX;
+	model.msr_missing = 0x10a;
+	assert_false(apic_is_locked_x2apic());
+	model.msr_missing = 0xbd;
+	assert_false(apic_is_locked_x2apic());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +299,7 @@ int main(void)
 		cmocka_unit_test(reset_of_an_xapic),
 		cmocka_unit_test(reset_of_an_x2apic),
 		cmocka_unit_test(own_interrupts),
+		cmocka_unit_test(x2apic_that_is_locked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
