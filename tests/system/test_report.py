@@ -147,6 +147,13 @@ class TestPage:
         assert "/nowhere/serial.log" in capsys.readouterr().err
 
 
+TIMELINE = {"guest": "selftest", "cmdline": "scenario=timeline", "log": "trace"}
+
+
+def steps_in_the_docs(way):
+    return step_texts((timeline_tool.IMAGES / f"timeline-{way}.svg").read_text("utf-8"))
+
+
 class TestOfABoot:
     """The same of real logs: the totals are those that the suite itself has counted."""
 
@@ -154,11 +161,11 @@ class TestOfABoot:
 
     @pytest.fixture(scope="class")
     def suite(self, manfred):
-        return manfred({"guest": "selftest", "tests": self.CHAPTERS})
+        return manfred({"guest": "selftest", "fred": "soft", "tests": self.CHAPTERS})
 
     @pytest.fixture(scope="class")
     def timeline(self, manfred):
-        return manfred({"guest": "selftest", "cmdline": "scenario=timeline", "log": "trace"})
+        return manfred({**TIMELINE, "fred": "soft"})
 
     @pytest.fixture(scope="class")
     def page(self, suite, timeline, tmp_path_factory):
@@ -205,6 +212,11 @@ class TestOfABoot:
 
     def test_picture_in_the_docs(self, timeline):
         """`make timeline` would draw it with the same steps; other addresses and times may be."""
-        committed = (timeline_tool.IMAGES / "timeline-soft.svg").read_text("utf-8")
         fresh = timeline_tool.picture("soft", timeline.result.log)
-        assert step_texts(committed) == step_texts(fresh)
+        assert steps_in_the_docs("soft") == step_texts(fresh)
+
+
+class TestOfANativeBoot:
+    def test_picture_in_the_docs(self, fred_bochs, manfred):
+        log = manfred({**TIMELINE, "fred": "native"}).result.log
+        assert steps_in_the_docs("native") == step_texts(timeline_tool.picture("native", log))
