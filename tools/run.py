@@ -78,9 +78,10 @@ def make_image_of(image, path):
     given = [name for name in CONFIG_VARIABLES if variable(name)]
     if given:
         raise UsageError(f"CONFIG is a whole manfred.cfg; with it, set there: {', '.join(given)}")
-    text = pathlib.Path(guest_file("CONFIG", path)).read_text(encoding="utf-8")
+    text = pathlib.Path(guest_file("CONFIG", path)).read_bytes()
     files = {}
-    for named in FILE_LINE.findall(text):
+    # What is no UTF-8, or has other line ends, is for the loader to judge.
+    for named in FILE_LINE.findall(text.decode("utf-8", "replace").replace("\r\n", "\n")):
         name = named.replace("\\", "/").lstrip("/")
         beside = pathlib.Path(path).parent / name
         source = beside if beside.is_file() else PLATFORM_FILES.get(name, beside)

@@ -87,7 +87,22 @@ class TestConfigFile:
             "boot/own.img": str(tmp_path / "boot/own.img"),
             "a b": str(tmp_path / "a b"),
         }
-        assert images == [("image", text, files)]
+        assert images == [("image", text.encode(), files)]
+
+    @pytest.mark.parametrize(
+        "text,files",
+        (
+            ("guest = selftest\r\n".encode("utf-16"), []),
+            (b"guest = linux # \xe4\r\nkernel = vmlinuz\r\n", ["vmlinuz"]),
+        ),
+    )
+    def test_leaves_the_rest_to_the_loader(self, tmp_path, monkeypatch, text, files):
+        path = tmp_path / "test.cfg"
+        path.write_bytes(text)
+        images = []
+        monkeypatch.setattr(boot, "manfred_image", lambda *image, **_: images.append(image))
+        run.make_image_of("image", str(path))
+        assert [(image[1], list(image[2])) for image in images] == [(text, files)]
 
     def test_misses_one(self, tmp_path):
         path = tmp_path / "test.cfg"
