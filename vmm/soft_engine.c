@@ -13,7 +13,6 @@
 #include "lib/x86/cpu.h"
 #include "lib/x86/fred.h"
 #include "lib/x86/vmx.h"
-#include "vmm/machine.h"
 #include "vmm/soft_rules.h"
 
 #define SELECTOR_TI (1U << 2)
@@ -56,7 +55,7 @@ static __attribute__((noinline)) enum soft_result new_frame_slot(struct soft_cpu
 								 uint64_t last, void **memory,
 								 struct event *fault)
 {
-	if (!is_canonical(last, machine.linear_bits)) {
+	if (!is_canonical(last, cpu->paging.walks->linear_bits)) {
 		*fault = event_exception_error(VECTOR_SS, 0);
 		return SOFT_FAULT;
 	}
@@ -95,7 +94,7 @@ static __attribute__((noinline)) enum soft_result read_bytes(struct soft_cpu *cp
 
 		if (part > size - done)
 			part = size - done;
-		if (!is_canonical(linear + done, machine.linear_bits)) {
+		if (!is_canonical(linear + done, cpu->paging.walks->linear_bits)) {
 			*fault = event_exception_error(vector, 0);
 			return SOFT_FAULT;
 		}
@@ -158,8 +157,8 @@ static enum soft_result read_descriptor(struct soft_cpu *cpu, uint16_t selector,
 
 	if (offset + 7 > (local ? cpu->ldt_limit : cpu->gdt_limit))
 		return general_protection(selector & SELECTOR_MASK, fault);
-	if (!is_canonical(linear, machine.linear_bits) ||
-	    !is_canonical(linear + 7, machine.linear_bits))
+	if (!is_canonical(linear, cpu->paging.walks->linear_bits) ||
+	    !is_canonical(linear + 7, cpu->paging.walks->linear_bits))
 		return general_protection(0, fault);
 	cpu->paging.smap_suspended = false;
 	for (unsigned int i = 0; i < sizeof(descriptor->value); i++) {
@@ -264,7 +263,7 @@ static __attribute__((noinline)) enum soft_result eretu_to_descriptors(struct so
 	result = load_user_segments(cpu, (uint16_t)frame.cs, (uint16_t)frame.ss, &cs, &ss, fault);
 	if (result != SOFT_DONE)
 		return result;
-	if (!soft_is_user_rip(&cs, &frame))
+	if (!soft_is_user_rip(cpu, &cs, &frame))
 		return general_protection(0, fault);
 	cpu->cs = cs;
 	cpu->ss = ss;

@@ -47,6 +47,17 @@ static void give_idt_back(const struct vcpu *vcpu)
 	vmcs_clear_bits(VMCS_SECONDARY_PROC_CONTROLS, PROC2_DESCRIPTOR_TABLE);
 }
 
+/* While FRED is on CR4.LA57 does not change: that takes leaving 64-bit mode. */
+static void begin_walks(struct vcpu *vcpu)
+{
+	struct guest_walks *const walks = &vcpu->soft.walks;
+
+	guest_forget_walks(walks);
+	walks->ram = vcpu->vm->ram;
+	walks->linear_bits =
+		vmcs_read(VMCS_GUEST_CR4) & CR4_LA57 ? LINEAR_BITS_5_LEVELS : LINEAR_BITS_4_LEVELS;
+}
+
 void soft_fred_switch(struct vcpu *vcpu, bool on)
 {
 	const struct vm *const vm = vcpu->vm;
@@ -55,8 +66,7 @@ void soft_fred_switch(struct vcpu *vcpu, bool on)
 	if (vcpu->soft.stepping)
 		soft_fred_stepped(vcpu);
 	vcpu->soft.on = on;
-	guest_forget_walks(&vcpu->soft.walks);
-	vcpu->soft.walks.ram = vm->ram;
+	begin_walks(vcpu);
 	msr_set_exits(vcpu, MSR_IA32_EFER, on);
 	msr_set_exits(vcpu, MSR_IA32_SYSENTER_CS, on);
 	if (on) {
@@ -656,7 +666,7 @@ static __attribute__((noinline)) bool perform_lkgs(struct vcpu *vcpu)
 	if (!(vmcs_read(VMCS_GUEST_EFER) & EFER_LMA) ||
 	    !(vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & ACCESS_RIGHTS_L))
 		return false;
-	vcpu->soft.walks.ram = vcpu->vm->ram;
+	begin_walks(vcpu);
 	load(vcpu, &cpu);
 	instruction = fetch(&cpu);
 	if (instruction.opcode != SOFT_LKGS)

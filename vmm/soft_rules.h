@@ -13,7 +13,6 @@
 #include "lib/x86/cpu.h"
 #include "lib/x86/fred.h"
 #include "lib/x86/vmx.h"
-#include "vmm/machine.h"
 #include "vmm/soft_engine.h"
 
 #define SOFT_RULE static inline __attribute__((always_inline))
@@ -201,7 +200,7 @@ SOFT_RULE bool soft_return_to_ring0(struct soft_cpu *cpu, const struct fred_fram
 {
 	const unsigned int level = FRED_CS_CSL(frame->cs);
 
-	if (!is_canonical(frame->rip, machine.linear_bits) ||
+	if (!is_canonical(frame->rip, cpu->paging.walks->linear_bits) ||
 	    (frame->cs & ERETS_CS_FIXED) != cpu->cs.selector ||
 	    (frame->rflags & ERETS_RFLAGS_FIXED) != RFLAGS_RESERVED ||
 	    (frame->ss & ERETS_SS_FIXED) != cpu->ss.selector)
@@ -231,10 +230,11 @@ SOFT_RULE bool soft_has_star_segments(const struct soft_cpu *cpu, const struct f
 	return (uint16_t)frame->ss == base + 8 && (selector == base + 16 || selector == base);
 }
 
-SOFT_RULE bool soft_is_user_rip(const struct soft_segment *cs, struct fred_frame *frame)
+SOFT_RULE bool soft_is_user_rip(const struct soft_cpu *cpu, const struct soft_segment *cs,
+				struct fred_frame *frame)
 {
 	if (cs->rights & ACCESS_RIGHTS_L)
-		return is_canonical(frame->rip, machine.linear_bits);
+		return is_canonical(frame->rip, cpu->paging.walks->linear_bits);
 	frame->rip = (uint32_t)frame->rip;
 	frame->rsp = (uint32_t)frame->rsp;
 	return frame->rip <= cs->limit;
@@ -257,7 +257,7 @@ SOFT_RULE bool soft_return_to_star(struct soft_cpu *cpu, struct fred_frame *fram
 		selector == STAR_USER(cpu->star) ? ACCESS_RIGHTS_CODE32 : ACCESS_RIGHTS_CODE64;
 	const struct soft_segment cs = soft_flat(selector, rights | RIGHTS_DPL3);
 
-	if (!soft_is_user_rip(&cs, frame))
+	if (!soft_is_user_rip(cpu, &cs, frame))
 		return false;
 	cpu->cs = cs;
 	cpu->ss = soft_flat((uint16_t)frame->ss, ACCESS_RIGHTS_DATA | RIGHTS_DPL3);

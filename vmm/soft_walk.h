@@ -44,7 +44,8 @@ struct guest_kept_walk {
  * CR4.LA57 may have changed: then the same entries mean something else.
  */
 struct guest_walks {
-	struct guest_ram ram; /* most of the VM's memory */
+	struct guest_ram ram;	  /* most of the VM's memory */
+	unsigned int linear_bits; /* of an address that is canonical: paging says, not the CPU */
 	struct guest_kept_walk kept[GUEST_ACCESSES][WALKS_KEPT];
 };
 
@@ -64,6 +65,10 @@ enum walk_result {
 	WALK_PARTIAL,	/* again, with all registers */
 	WALK_NO_MEMORY, /* the address, or a table on the way to it, is not RAM of the guest */
 };
+
+/* SDM 3A, 3.3.7.1 */
+#define LINEAR_BITS_4_LEVELS 48U
+#define LINEAR_BITS_5_LEVELS 57U
 
 static inline void guest_forget_walks(struct guest_walks *walks)
 {

@@ -30,7 +30,7 @@ struct input {
 	uint8_t operation, user, sti, nmi, type, vector, length, nested;
 };
 
-struct machine machine = { .linear_bits = 48, .physical_mask = (1ULL << 46) - 1 };
+struct machine machine = { .physical_mask = (1ULL << 46) - 1 };
 struct model model;
 
 struct event event_exception_error(uint8_t vector, uint32_t error_code)
@@ -211,7 +211,7 @@ static void check_fault(const struct event *fault)
 	REQUIRE(!fault->nested && fault->instruction_length == 0);
 	REQUIRE(fault->vector == VECTOR_PF || fault->error_code <= 0xffff);
 	if (fault->vector == VECTOR_PF)
-		REQUIRE(is_canonical(fault->event_data, machine.linear_bits));
+		REQUIRE(is_canonical(fault->event_data, guest_walks.linear_bits));
 }
 
 static void check_delivered(const struct soft_cpu *cpu, const struct soft_cpu *before,
@@ -234,7 +234,7 @@ static void check_returned(const struct soft_cpu *cpu, uint64_t old_config)
 	REQUIRE((fred.config & 3) <= (old_config & 3));
 	REQUIRE(!cpu->sti_blocking || (cpu->rflags & RFLAGS_IF));
 	REQUIRE(cpu->swap_gs == is_user && cpu->cpl == (is_user ? 3 : 0));
-	REQUIRE(is_canonical(cpu->rip, machine.linear_bits));
+	REQUIRE(is_canonical(cpu->rip, guest_walks.linear_bits));
 	if (!is_user)
 		return;
 	/* VM entry's checks of CS and SS (SDM 3C, 27.3.1.2), and IOPL 0. */
@@ -315,7 +315,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (cpu.cpl != 0 && input.operation % OPERATIONS != DELIVER)
 		return 0;
 	model.pkru = input.pkru;
-	machine.linear_bits = cpu.paging.cr4 & CR4_LA57 ? 57 : 48;
+	guest_walks.linear_bits = cpu.paging.cr4 & CR4_LA57 ? 57 : 48;
 	machine.has_1g_pages = true;
 	uses = 0;
 	guest_hook = change_tables;

@@ -58,6 +58,7 @@ static inline void guest_clear(unsigned int levels)
 	guest_last_table = GUEST_CR3;
 	guest_hook = NULL;
 	guest_forget_walks(&guest_walks);
+	guest_walks.linear_bits = levels == 5 ? 57 : 48;
 	guest_walks.ram = (struct guest_ram){ .size = GUEST_RAM, .memory = guest_ram };
 }
 

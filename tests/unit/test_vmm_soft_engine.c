@@ -104,7 +104,7 @@ static void in_ring3(void)
 static int set_up(void **state __attribute__((unused)))
 {
 	model_reset();
-	machine.linear_bits = 48;
+	machine.linear_bits = 57; /* the guest does not use them all */
 	machine.physical_mask = (1ULL << 46) - 1;
 	map_guest();
 	fred = (struct fred_state){ .config = ENTRY_POINT };
@@ -485,7 +485,6 @@ TEST(a_stack_in_no_memory)
 
 TEST(linear_addresses_of_57_bits)
 {
-	machine.linear_bits = 57;
 	cpu.paging.cr4 |= CR4_LA57;
 	guest_clear(5);
 	guest_map(0xff11000000001000ULL, 0x1000, ENTRY_P | ENTRY_W);

@@ -572,6 +572,23 @@ TEST(returns_that_fault)
 	expect_delivered(true, LEVEL_TOP(0), USER_RIP, 0x020300060000002b);
 }
 
+/* Canonical is what the guest's paging translates, though the processor could do more. */
+TEST(addresses_of_a_guest_with_4_levels)
+{
+	machine.linear_bits = 57;
+	put_frame(CURRENT_STACK + 0x800, 1ULL << 48, 0x10, 0x202, 0x18);
+	RAISE_AT(UD, BYTES(0xf2, 0x0f, 0x01, 0xca));
+	expect_delivered(false, CURRENT_STACK + 0x800, RIP, 0x0203000d00000018);
+	set_up_on(NULL);
+	machine.linear_bits = 57;
+	/* The low bits of this stack's address are those of one that is there. */
+	vcpu.soft.state.rsp[3] = LEVEL_TOP(3) & ~(1ULL << 63);
+	vcpu.soft.state.stklvls = 3ULL << 2 * VECTOR_PF;
+	raise(event_page_fault(6, 0x5000));
+	/* #SS in the delivery of #PF. */
+	expect_delivered(false, CURRENT_STACK + 0x800, RIP, 0x0203000800000018);
+}
+
 TEST(a_trap_comes_before_interrupts)
 {
 	put_frame(PAGE(5), RIP + 0x100, 0x10, 0x302, 0x30018);
@@ -1083,6 +1100,7 @@ int main(void)
 		RUN_ON(interrupts_end_hlt),
 		RUN_ON(blocking),
 		RUN_ON(a_nested_page_fault),
+		RUN_ON(addresses_of_a_guest_with_4_levels),
 		RUN_ON(a_double_fault),
 		RUN_ON(no_stack_at_all_is_a_triple_fault),
 		RUN_ON(a_stack_in_no_memory),
