@@ -5,6 +5,7 @@
  */
 #include "vmm/cr.h"
 
+#include "lib/string.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/vmx.h"
 #include "vmm/cpuid.h"
@@ -31,6 +32,12 @@
 static uint64_t cr0_owned(void)
 {
 	return (machine.cr0_fixed0 & ~(CR0_PE | CR0_PG)) | CR0_NE | CR0_CD | CR0_NW;
+}
+
+void cr_flush_tlb(void)
+{
+	if (machine.controls.proc2 & PROC2_VPID)
+		invvpid(INVVPID_ALL, 0, 0);
 }
 
 /* The register as the guest reads it. */
@@ -64,16 +71,19 @@ void cr_set_cr4(const struct vcpu *vcpu, uint64_t value)
 static bool load_pdptes(const struct vcpu *vcpu)
 {
 	const uint64_t cr3 = vmcs_read(VMCS_GUEST_CR3) & CR3_PAE_MASK;
-	const uint64_t *const table = guest_memory(vcpu->vm, cr3, PDPTES * sizeof(uint64_t));
+	const void *const table = guest_memory(vcpu->vm, cr3, PDPTES * sizeof(uint64_t));
+	uint64_t pdptes[PDPTES];
 
 	if (!table)
 		return false;
+	/* Once: another vcpu may change them. */
+	memcpy(pdptes, table, sizeof(pdptes));
 	for (unsigned int i = 0; i < PDPTES; i++)
-		if ((table[i] & PDPTE_PRESENT) &&
-		    (table[i] & (PDPTE_RESERVED | ~machine.physical_mask)))
+		if ((pdptes[i] & PDPTE_PRESENT) &&
+		    (pdptes[i] & (PDPTE_RESERVED | ~machine.physical_mask)))
 			return false;
 	for (unsigned int i = 0; i < PDPTES; i++)
-		vmcs_write((enum vmcs_field)(VMCS_GUEST_PDPTE0 + 2 * i), table[i]);
+		vmcs_write((enum vmcs_field)(VMCS_GUEST_PDPTE0 + 2 * i), pdptes[i]);
 	return true;
 }
 
@@ -129,6 +139,8 @@ static void mov_to_cr0(struct vcpu *vcpu, uint64_t value)
 		return;
 	}
 	cr_set_cr0(value);
+	if ((old ^ value) & CR0_PG)
+		cr_flush_tlb();
 	skip_instruction();
 }
 
@@ -169,7 +181,7 @@ static void mov_to_cr4(struct vcpu *vcpu, uint64_t value)
 	cr_set_cr4(vcpu, value & ~CR4_FRED);
 	vmcs_write(VMCS_CR4_READ_SHADOW, value);
 	if ((old ^ value) & ~CR4_FRED)
-		invvpid(INVVPID_ALL, 0, 0);
+		cr_flush_tlb();
 	if ((old ^ value) & CR4_FRED)
 		soft_fred_switch(vcpu, value & CR4_FRED);
 }

@@ -11,4 +11,7 @@ struct vcpu;
 void cr_set_cr0(uint64_t value);
 void cr_set_cr4(const struct vcpu *vcpu, uint64_t value);
 
+/* Forget translations of guests' linear addresses, as a change of paging does in hardware. */
+void cr_flush_tlb(void);
+
 #endif

@@ -278,7 +278,8 @@ void event_complete_interrupted(struct vcpu *vcpu)
 	}
 	if (is_software_event(event.type))
 		event.instruction_length = (uint8_t)vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
-	if (guest_uses_fred())
+	/* Only a processor with FRED has the field. */
+	if (vmcs_read(VMCS_GUEST_CR4) & CR4_FRED)
 		event.event_data = vmcs_read(VMCS_ORIGINAL_EVENT_DATA);
 	else if (event.type == EVENT_HARDWARE_EXCEPTION && event.vector == VECTOR_PF)
 		event.event_data = read_cr2(); /* the aborted delivery has set it */

@@ -94,11 +94,11 @@ static inline struct event exit_event(uint32_t info)
 	return event;
 }
 
-/* With #DF the bit is undefined (SDM 3C, 28.2.3). */
-static inline void block_nmis_again(const struct vcpu *vcpu, uint32_t info)
+/* With #DF, and in the middle of a delivery, the bit is undefined (SDM 3C, 28.2.3). */
+static inline void block_nmis_again(uint32_t info)
 {
 	if ((info & INTERRUPTION_NMI_UNBLOCKED) && INTERRUPTION_VECTOR(info) != VECTOR_DF &&
-	    !(vcpu->work & WORK_EVENT))
+	    !(vmcs_read32(VMCS_IDT_VECTORING_INFO) & INTERRUPTION_VALID))
 		event_iret_interrupted();
 }
 
@@ -107,7 +107,7 @@ static __attribute__((noinline)) void handle_fred_exception(struct vcpu *vcpu, u
 {
 	struct event event;
 
-	block_nmis_again(vcpu, info);
+	block_nmis_again(info);
 	event = exit_event(info);
 	soft_fred_exception(vcpu, &event);
 }
@@ -117,7 +117,7 @@ static __attribute__((noinline)) void handle_exception(struct vcpu *vcpu, uint32
 	struct event event;
 
 	event_complete_interrupted(vcpu);
-	block_nmis_again(vcpu, info);
+	block_nmis_again(info);
 	event = exit_event(info);
 	event_queue(vcpu, event);
 }

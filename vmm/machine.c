@@ -234,6 +234,7 @@ const char *machine_difference(void)
 
 void machine_probe(void)
 {
+	const uint64_t vpid = VPID_CAP_INVVPID | VPID_CAP_INVVPID_ALL;
 	unsigned int missing;
 
 	check_vmx_present();
@@ -250,6 +251,9 @@ void machine_probe(void)
 		machine.ept_vpid_cap = rdmsr(MSR_IA32_VMX_EPT_VPID_CAP);
 		missing += check_ept(machine.ept_vpid_cap);
 	}
+	/* Who cannot flush translations that outlive exits has to do without them. */
+	if ((machine.ept_vpid_cap & vpid) != vpid)
+		machine.controls.proc2 &= ~PROC2_VPID;
 	if (!(machine.vmx_misc & VMX_MISC_ACTIVITY_HLT)) {
 		log_error("VMX: the HLT activity state is missing");
 		missing++;

@@ -253,8 +253,6 @@ static void set_guest_state(struct vcpu *vcpu)
 /* SDM 3A, table 10-1: INIT leaves FPU, MSRs, XCR0 and the TSC alone, and empties the TLB. */
 void vcpu_reset(struct vcpu *vcpu)
 {
-	const uint64_t vpid = VPID_CAP_INVVPID | VPID_CAP_INVVPID_ALL;
-
 	if (vcpu->soft.on)
 		soft_fred_switch(vcpu, false);
 	event_forget(vcpu);
@@ -267,8 +265,7 @@ void vcpu_reset(struct vcpu *vcpu)
 	write_dr1(0);
 	write_dr2(0);
 	write_dr3(0);
-	if ((machine.ept_vpid_cap & vpid) == vpid)
-		invvpid(INVVPID_ALL, 0, 0);
+	cr_flush_tlb();
 }
 
 void vcpu_vmcs_init(struct vcpu *vcpu)

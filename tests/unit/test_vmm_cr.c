@@ -336,6 +336,52 @@ TEST(bits_of_cr4_that_the_guest_must_not_set)
 
 /* ---- CR8, XCR0, the unexpected ---- */
 
+/* With VPIDs no exit does that. */
+TEST(translations_are_flushed_with_paging)
+{
+	const uint64_t off = CR0_ET | CR0_PE;
+
+	machine.controls.proc2 = PROC2_VPID;
+	cr_set_cr0(off | CR0_PG);
+	model_set(VMCS_GUEST_CR4, 0);
+	assert_true(mov_to_cr(0, off | CR0_PG | CR0_CD));
+	assert_int_equal(model.invvpids, 0);
+	assert_true(mov_to_cr(0, off));
+	assert_int_equal(model.invvpids, 1);
+	assert_true(mov_to_cr(0, off | CR0_PG | CR0_CD));
+	assert_int_equal(model.invvpids, 2);
+	machine.controls.proc2 = 0;
+	assert_true(mov_to_cr(0, off));
+	assert_int_equal(model.invvpids, 2);
+}
+
+TEST(cr4_of_a_guest_with_software_fred)
+{
+	vm.fred = FRED_BACKEND_SOFT;
+	vcpu.guest_cr4_allowed = CR4_PAE | CR4_PGE | CR4_LA57 | CR4_PCIDE;
+	machine.controls.proc2 = PROC2_VPID;
+	cr_set_cr4(&vcpu, CR4_PAE);
+	model_set(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_CODE32);
+	assert_false(mov_to_cr(4, CR4_PAE | CR4_FRED));
+	model_set(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_CODE64);
+	model_set(VMCS_GUEST_CR3, 0x1001);
+	assert_false(mov_to_cr(4, CR4_FRED));
+	assert_false(mov_to_cr(4, CR4_PAE | CR4_FRED | CR4_LA57));
+	assert_false(mov_to_cr(4, CR4_PAE | CR4_FRED | CR4_PCIDE));
+	assert_false(mov_to_cr(4, CR4_PAE | CR4_FRED | CR4_VMXE));
+	assert_true(mov_to_cr(4, CR4_PAE | CR4_FRED));
+	assert_int_equal(soft_fred, 1);
+	assert_int_equal(guest_reads_cr4(), CR4_PAE | CR4_FRED);
+	assert_int_equal(vmcs_read(VMCS_GUEST_CR4), CR4_PAE | CR4_VMXE);
+	assert_int_equal(model.invvpids, 0);
+	assert_true(mov_to_cr(4, CR4_PAE | CR4_PGE));
+	assert_int_equal(soft_fred, 0);
+	assert_int_equal(guest_reads_cr4(), CR4_PAE | CR4_PGE);
+	assert_int_equal(model.invvpids, 1);
+	vm.fred = FRED_BACKEND_NONE;
+	assert_false(mov_to_cr(4, CR4_PAE | CR4_FRED));
+}
+
 TEST(cr8)
 {
 	for (uint64_t value = 0; value < 16; value++) {
@@ -410,6 +456,8 @@ int main(void)
 		RUN(bad_pdptes_fault),
 		RUN(cr4_has_64_bits),
 		RUN(bits_of_cr4_that_the_guest_must_not_set),
+		RUN(translations_are_flushed_with_paging),
+		RUN(cr4_of_a_guest_with_software_fred),
 		RUN(cr8),
 		RUN(unexpected_accesses_end_the_guest),
 		RUN(xsetbv_of_supported_states),

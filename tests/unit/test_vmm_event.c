@@ -549,6 +549,19 @@ TEST(no_event_data_without_fred)
 
 /* A guest that has FRED but does not use it at the moment: the field is there, and means nothing.
  */
+/* By an IDT that a guest with software FRED has loaded where that is not seen. */
+TEST(no_event_data_with_software_fred)
+{
+	const struct event int_n = software(EVENT_SOFTWARE_INTERRUPT, 0x80, 2);
+
+	model_set(VMCS_CR4_READ_SHADOW, CR4_FRED);
+	model_exit_in_delivery(EXIT_REASON_EPT_VIOLATION, &int_n);
+	model.absent[VMCS_ORIGINAL_EVENT_DATA] = true;
+	event_queue_nmi(&vcpu);
+	assert_true(event_repeat_interrupted(&vcpu));
+	assert_same(&vcpu.event, &int_n);
+}
+
 TEST(event_data_is_written_while_fred_is_off)
 {
 	model.has_fred = true;
@@ -1365,6 +1378,7 @@ int main(void)
 		RUN(nmi_blocking_at_interrupted_delivery),
 		RUN(interrupted_iret_blocks_nmis_again),
 		RUN(no_event_data_without_fred),
+		RUN(no_event_data_with_software_fred),
 		RUN(event_data_is_written_while_fred_is_off),
 		RUN(no_stale_event_data),
 		RUN(event_data_of_merged_events),

@@ -197,6 +197,20 @@ TEST(exits_that_cannot_be_switched_off)
 	}
 }
 
+/* VPIDs keep translations over exits: not without a way to flush them. */
+TEST(no_vpids_without_invvpid)
+{
+	static const uint64_t needed[] = { VPID_CAP_INVVPID, VPID_CAP_INVVPID_ALL };
+
+	assert_true(accepts());
+	assert_true(machine.controls.proc2 & PROC2_VPID);
+	for (size_t i = 0; i < COUNT_OF(needed); i++) {
+		model_set_msr(MSR_IA32_VMX_EPT_VPID_CAP, KVM_EPT_VPID_CAP & ~needed[i]);
+		assert_true(accepts());
+		assert_false(machine.controls.proc2 & PROC2_VPID);
+	}
+}
+
 /* Hybrid processors: a core whose VMX is another one is left out. */
 TEST(cores_that_differ)
 {
@@ -251,6 +265,7 @@ int main(void)
 		cmocka_unit_test_setup(kvm_has_all_that_is_needed, set_up),
 		cmocka_unit_test(the_docs_list_what_is_needed),
 		cmocka_unit_test(exits_that_cannot_be_switched_off),
+		cmocka_unit_test_setup(no_vpids_without_invvpid, set_up),
 		cmocka_unit_test_setup(cores_that_differ, set_up),
 		cmocka_unit_test_setup(smm_is_left_to_the_firmware, set_up),
 	};

@@ -50,7 +50,7 @@ struct model {
 	bool refuses;	    /* WRMSR and XSETBV of a guest's value fault */
 	bool strict_errors; /* IA32_VMX_BASIC[56] = 0: error codes only where they belong */
 	bool has_fred;	    /* with it IA32_VMX_BASIC[58] */
-	unsigned int invepts;
+	unsigned int invepts, invvpids;
 	void (*on_invept)(void);	      /* NULL: nothing more than counting */
 	void (*on_clflush)(const void *line); /* NULL: nothing */
 	unsigned int requests;		      /* smp_request_others() */

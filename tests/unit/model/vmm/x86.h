@@ -64,6 +64,7 @@ static inline bool invvpid(uint64_t type __attribute__((unused)),
 			   uint64_t vpid __attribute__((unused)),
 			   uint64_t linear_address __attribute__((unused)))
 {
+	model.invvpids++;
 	return true;
 }
 
