@@ -23,6 +23,18 @@ def file_of(image, name):
     return done.stdout if done.returncode == 0 else None
 
 
+def fill(image):
+    """Leaves no room on the image's ESP."""
+    volume = f"{image}@@{1 << 20}"
+    free = subprocess.run(["mdir", "-i", volume, "::"], stdout=subprocess.PIPE, check=True)
+    count = re.search(rb"([\d ]+) bytes free", free.stdout)[1].replace(b" ", b"")
+    filler = image.with_suffix(".filler")
+    with open(filler, "wb") as file:
+        file.truncate(int(count))
+    subprocess.run(["mcopy", "-i", volume, filler, "::filler"], check=True)
+    filler.unlink()
+
+
 class TestReset:
     """A boot that ends with a reset, and the start of the next one."""
 
@@ -94,16 +106,6 @@ class TestNotWritten:
         assert b"end status=failed reason=no-vmx" in kept
 
     def test_full_volume(self, run):
-        def fill(image):
-            volume = f"{image}@@{1 << 20}"
-            free = subprocess.run(["mdir", "-i", volume, "::"], stdout=subprocess.PIPE, check=True)
-            count = re.search(rb"([\d ]+) bytes free", free.stdout)[1].replace(b" ", b"")
-            filler = image.with_suffix(".filler")
-            with open(filler, "wb") as file:
-                file.truncate(int(count))
-            subprocess.run(["mcopy", "-i", volume, filler, "::filler"], check=True)
-            filler.unlink()
-
         log, kept = run(fill)
         assert re.search(r"^manfred: \\manfred\.log is not written: the boot volume is full$", log,
                          re.MULTILINE)
@@ -157,3 +159,15 @@ class TestFredcheckFiles:
                                                              skipped]
         assert set(results["deviations"]) == set(re.findall(r"^not ok .* # TODO errata (\S+)$", log,
                                                             re.MULTILINE))
+
+
+class TestFredcheckFullVolume:
+    def test_costs_only_the_files(self, fred_bochs):
+        image = emulator.BUILD / "system" / "TestFredcheckFullVolume" / "disk.img"
+        boot.fredcheck_image(image, {"tests": "fred-nmi*"})
+        fill(image)
+        result = boot.boot(fred_bochs, image, timeout=120, grace=0)
+        image.unlink()
+        for name in ("tap", "json"):
+            assert rf"fredcheck: \fredcheck.{name} is not written: the boot volume is full" in result.lines
+        assert result.ok
