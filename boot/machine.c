@@ -307,6 +307,8 @@ bool collect_facts(struct loader *loader)
 	if (screen->format != FRAMEBUFFER_NONE)
 		loader_log(loader, "screen %ux%u, framebuffer at 0x%llx", screen->width,
 			   screen->height, (unsigned long long)screen->base);
+	else
+		loader_log(loader, "no framebuffer: the screen will stay as it is");
 	log_processors(loader);
 	return true;
 }

@@ -22,6 +22,9 @@ class TestSecondProcessor:
     def test_all_run_the_vmm(self, log):
         log.says(r"2 of 2 processors run the VMM")
 
+    def test_says_that_there_is_no_screen(self, log):
+        log.says(r"loader: no framebuffer: the screen will stay as it is$")
+
     @pytest.mark.parametrize(
         "test",
         [
