@@ -8,7 +8,7 @@ default rel
 extern guest_main, guest_exception
 extern kernel_rsp, fragment_rsp
 global guest_start, exception_stubs, exception_return
-global bench_skip_ud2, main_stack_guard, tables_load, tables_load_second, fragment_run_ring0, fragment_run_ring3, fragment_left
+global start_registers, bench_skip_ud2, main_stack_guard, tables_load, tables_load_second, fragment_run_ring0, fragment_run_ring3, fragment_left
 
 %define PAGE_SIZE 0x1000
 STACK_SIZE equ 4 * PAGE_SIZE
@@ -40,8 +40,19 @@ UD2_LENGTH equ 2
 
 section .text
 
-; RDI: struct selftest_info. The stack that we were given is not ours.
+; RDI: struct selftest_info. The stack that we were given is not ours. All other registers are to be 0.
 guest_start:
+%assign i 8
+%rep 8
+	or rax, r%[i]
+%assign i i + 1
+%endrep
+	or rax, rcx
+	or rax, rdx
+	or rax, rbx
+	or rax, rbp
+	or rax, rsi
+	mov [start_registers], rax
 	lea rsp, [main_stack_top]
 	xor ebp, ebp
 	call guest_main
@@ -169,3 +180,5 @@ main_stack_guard:
 	resb PAGE_SIZE
 	resb STACK_SIZE
 main_stack_top:
+start_registers:
+	resq 1

@@ -217,8 +217,7 @@ static void segments_init(void)
 				(base >> 24 & 0xff) << 56;
 	gdt[SELECTOR_TSS / 8 + 1] = base >> 32;
 	tables_load(&gdt_pointer, &idt_pointer);
-	try_wrmsr(MSR_IA32_STAR,
-		  (uint64_t)(SELECTOR_USER_BASE | 3) << 48 | (uint64_t)SELECTOR_KERNEL_CODE << 32);
+	try_wrmsr(MSR_IA32_STAR, STAR_OF_GUEST);
 }
 
 void machine_init(uint64_t memory_size, bool bare)

@@ -23,6 +23,9 @@
 #define SELECTOR_USER_DATA   0x23U
 #define SELECTOR_USER_CODE   0x2bU
 #define SELECTOR_TSS	     0x30U
+/* IA32_STAR, as machine_init() sets it. */
+#define STAR_OF_GUEST \
+	((uint64_t)(SELECTOR_USER_BASE | 3) << 48 | (uint64_t)SELECTOR_KERNEL_CODE << 32)
 
 /* Vectors of no other meaning. Ring 3 may raise these two itself. */
 #define VECTOR_SOFTWARE	  0x80

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * What a switch to another guest and back must not change: this guest fills every register that it
- * has with values of its own, gives way, and compares all of them, many times. Several such guests
- * on one processor have different seeds.
+ * What a switch to another guest and back must not change: this guest compares every register that
+ * it has with what it has to begin with, fills it with a value of its own, gives way, and compares
+ * again, many times. Several such guests on one processor have different seeds.
  */
 #include "guest/machine.h"
 #include "guest/suite.h"
@@ -70,6 +70,9 @@ static const struct {
 struct area {
 	uint8_t bytes[XSAVE_SIZE];
 } __attribute__((aligned(64)));
+
+/* boot.asm: all but RDI and RSP at the start, by OR. */
+extern uint64_t start_registers;
 
 /* switch_registers.asm */
 void switch_give_way(uint64_t spins, const uint64_t gprs[GPRS], uint64_t found[GPRS],
@@ -249,6 +252,31 @@ static void compare_all(bool with_fred)
 		compare_extended();
 }
 
+/* Of what other guests of this processor have, or the firmware has left, a new one finds nothing.
+ */
+static void compare_with_start(void)
+{
+	const uint32_t mxcsr = MXCSR_MASKED;
+	const uint16_t fcw = FCW_RESET;
+
+	expect("at the start: general registers", 0, start_registers, 0);
+	wanted.dr6 = DR6_FIXED;
+	wanted.dr7 = DR7_FIXED;
+	for (size_t i = 0; i < MSRS; i++)
+		wanted.msrs[i] = msrs[i].number == MSR_IA32_STAR ? STAR_OF_GUEST : 0;
+	if (components != 0) {
+		/* The mask of MXCSR is the processor's. */
+		xsave(&wanted_area);
+		memset(wanted_area.bytes, 0, XSAVE_MXCSR);
+		memset(wanted_area.bytes + XSAVE_X87, 0, XSAVE_SIZE - XSAVE_X87);
+		memcpy(wanted_area.bytes, &fcw, sizeof(fcw));
+		memcpy(wanted_area.bytes + XSAVE_MXCSR, &mxcsr, sizeof(mxcsr));
+	}
+	compare_all(true);
+	if (differences != 0)
+		print("# switch: these are what the guest has begun with");
+}
+
 static void give_way(uint64_t spins)
 {
 	static uint64_t found[GPRS];
@@ -276,12 +304,17 @@ bool switch_run(uint64_t count, uint64_t seed, bool spin)
 	const uint64_t start = switches();
 	/* Where they exit they are not the processor's. */
 	const uint64_t fred_before = exits(EXIT_REASON_RDMSR);
+	/* Trying MSRs changes these. */
+	const uint64_t cr2 = read_cr2(), dr6 = read_dr6();
 	uint64_t rounds = 0, fred_every;
 
 	random_state = (seed + 1) * 0x9e3779b97f4a7c15ULL;
 	find_msrs();
 	fred_every = exits(EXIT_REASON_RDMSR) - fred_before > 8 ? SOFT_EVERY : 1;
+	write_cr2(cr2);
+	write_dr6(dr6);
 	find_components();
+	compare_with_start();
 	while (switches() - start < count && differences == 0) {
 		if (rounds % CHANGE_EVERY == 0)
 			change_all(true);
