@@ -140,6 +140,17 @@ static void make_current(struct cpu *cpu, struct vcpu *vcpu, uint64_t now)
 }
 
 /*
+ * For the one with the devices, which is not next. BX-2: one may be pending that causes no exit of
+ * a guest with IF=0. A vcpu that waits for SIPI gets none: it is to find nothing in service.
+ */
+static __attribute__((noinline)) bool finds_interrupts(const struct cpu *cpu)
+{
+	if (cpu->passthrough->state == VCPU_RUNS)
+		take_interrupts();
+	return cpu->boost;
+}
+
+/*
  * The vcpu that runs next, current and with its times set. What comes behind the clearing of
  * `arrived` and WORK_LOOK sets them again: before the switch for the vcpu that is left, hence the
  * question behind it.
@@ -156,15 +167,8 @@ static struct vcpu *find_next(struct cpu *cpu)
 		take_times(cpu, now);
 		next = choose(cpu, now);
 		if (cpu->passthrough && next != cpu->passthrough && !cpu->boost &&
-		    cpu->passthrough->state == VCPU_RUNS) {
-			/*
-			 * BX-2: one may be pending that causes no exit of a guest with IF=0. Not
-			 * for a vcpu that waits for SIPI: it is to find nothing in service.
-			 */
-			take_interrupts();
-			if (cpu->boost)
-				continue;
-		}
+		    finds_interrupts(cpu))
+			continue;
 		if (!next)
 			next = sleeper(cpu);
 		if (!next) {

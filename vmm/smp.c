@@ -240,13 +240,9 @@ void smp_request_others(enum cpu_request request)
 			pause();
 }
 
-bool smp_take_nmi(void)
+/* All but REQUEST_LOOK, which is by far the most frequent one: each IPI has it. */
+static __attribute__((noinline)) void carry_out(struct cpu *cpu, uint32_t requests)
 {
-	struct cpu *const cpu = cpu_current();
-	uint32_t requests;
-
-	__atomic_store_n(&cpu->serves, true, __ATOMIC_SEQ_CST);
-	requests = __atomic_exchange_n(&cpu->requests, 0, __ATOMIC_SEQ_CST);
 	if (requests & REQUEST_STOP) {
 		vmx_disable();
 		cpu->stopped = true;
@@ -256,6 +252,17 @@ bool smp_take_nmi(void)
 		forget_translations();
 	if (requests & REQUEST_COMMAND)
 		cpu->command = apic_command();
+}
+
+bool smp_take_nmi(void)
+{
+	struct cpu *const cpu = cpu_current();
+	uint32_t requests;
+
+	__atomic_store_n(&cpu->serves, true, __ATOMIC_SEQ_CST);
+	requests = __atomic_exchange_n(&cpu->requests, 0, __ATOMIC_SEQ_CST);
+	if (__builtin_expect(requests & ~(uint32_t)REQUEST_LOOK, 0))
+		carry_out(cpu, requests);
 	if (requests & REQUEST_LOOK) {
 		cpu->arrived = true;
 		if (cpu->vcpu)
