@@ -166,19 +166,40 @@ imports:
 
 class TestWorkflow:
     @pytest.fixture(scope="class")
-    def steps(self):
-        workflow = yaml.safe_load((emulator.ROOT / ".github/workflows/test.yml").read_text("utf-8"))
-        assert workflow["permissions"] == {"contents": "read"}
+    def workflow(self):
+        return yaml.safe_load((emulator.ROOT / ".github/workflows/test.yml").read_text("utf-8"))
+
+    @pytest.fixture(scope="class")
+    def steps(self, workflow):
         return workflow["jobs"]["test"]["steps"]
+
+    def test_writes_releases_only(self, workflow):
+        assert workflow["permissions"] == {"contents": "read"}
+        writers = [job for job in workflow["jobs"].values() if "permissions" in job]
+        assert writers == [workflow["jobs"]["release"]]
+        assert writers[0]["if"] == "startsWith(github.ref, 'refs/tags/v')"
+        assert writers[0]["needs"] == "test"
 
     def test_runs_what_the_build_server_runs(self, steps):
         assert ".ci/run" in [step.get("run") for step in steps]
 
-    def test_actions_are_pinned(self, steps):
+    def test_actions_are_pinned(self, workflow):
+        steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
         used = [step["uses"] for step in steps if "uses" in step]
         assert used and all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action) for action in used)
 
     def test_keeps_the_results(self, steps):
-        kept = next(step for step in steps if "upload-artifact" in step.get("uses", ""))
+        kept = next(step for step in steps if step.get("name") == "Results")
         assert kept["if"] == "always()"
         assert "build/results/" in kept["with"]["path"]
+
+    @pytest.mark.parametrize("job", ("test", "release"))
+    def test_makes_the_image_and_its_checksum(self, workflow, job, tmp_path):
+        """The commands of the step, where `make image` has just been."""
+        step = next(s for s in workflow["jobs"][job]["steps"] if s.get("name") == "Image for a stick")
+        commands = step["run"].splitlines()
+        assert commands[0] == "make image"
+        (tmp_path / "build").mkdir()
+        (tmp_path / "build/manfred.img").write_bytes(b"image")
+        subprocess.run(["sh", "-ec", "\n".join(commands[1:])], cwd=tmp_path, check=True)
+        subprocess.run(["sha256sum", "-c", "manfred.img.sha256"], cwd=tmp_path / "build", check=True)
