@@ -164,18 +164,3 @@ uint64_t memmap_end(const struct memmap *map)
 {
 	return map->count == 0 ? 0 : range_end(&map->ranges[map->count - 1]);
 }
-
-const char *memory_type_name(uint32_t type)
-{
-	static const char *const names[] = {
-		[MEMORY_RAM] = "RAM",
-		[MEMORY_RESERVED] = "reserved",
-		[MEMORY_ACPI_RECLAIM] = "ACPI tables",
-		[MEMORY_ACPI_NVS] = "ACPI NVS",
-		[MEMORY_UNUSABLE] = "unusable",
-	};
-
-	if (type >= sizeof(names) / sizeof(names[0]) || names[type] == NULL)
-		return "unknown";
-	return names[type];
-}

@@ -64,6 +64,4 @@ bool memmap_find_highest(const struct memmap *map, uint64_t size, uint64_t align
 /* First address above all ranges, of any type; 0 for an empty map. */
 uint64_t memmap_end(const struct memmap *map);
 
-const char *memory_type_name(uint32_t type);
-
 #endif

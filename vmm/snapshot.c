@@ -97,9 +97,13 @@ static void save_fields(struct vcpu_snapshot *s)
 
 static const char *restore_fields(const struct vcpu *vcpu, const struct vcpu_snapshot *s)
 {
+	const uint64_t fred = vcpu->vm->fred == FRED_BACKEND_SOFT ? CR4_FRED : 0;
 	uint64_t value;
 
-	if (s->fields[SAVED_GUEST_CR4] & ~(vcpu->guest_cr4_allowed | machine.cr4_fixed0))
+	if (s->fields[SAVED_GUEST_CR0] & (CR0_CD | CR0_NW))
+		return "CR0 has a bit that would be the VMM's, too";
+	if ((s->fields[SAVED_GUEST_CR4] & ~(vcpu->guest_cr4_allowed | machine.cr4_fixed0)) ||
+	    (s->cr4_shadow & ~(vcpu->guest_cr4_allowed | fred)))
 		return "CR4 has a bit that this guest does not get";
 	for (size_t i = 0; i < SAVED_COUNT; i++) {
 		const enum vmcs_width width = VMCS_FIELD_WIDTH(saved_fields[i]);

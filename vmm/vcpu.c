@@ -250,7 +250,11 @@ static void set_guest_state(struct vcpu *vcpu)
 	write_dr6(DR6_RESET);
 }
 
-/* SDM 3A, table 10-1: INIT leaves FPU, MSRs, XCR0 and the TSC alone, and empties the TLB. */
+/*
+ * SDM 3A, table 10-1: INIT leaves FPU, XCR0, the TSC and MSRs alone, and empties the TLB. The MSRs
+ * that the VMCS has are as after a reset, for set_guest_state() is that of both: kernels set them
+ * anew.
+ */
 void vcpu_reset(struct vcpu *vcpu)
 {
 	if (vcpu->soft.on)

@@ -24,7 +24,6 @@
 #define VECTOR_MTF	 0 /* of type 7 */
 #define ACTIVITY_LAST	 ACTIVITY_WAIT_FOR_SIPI
 #define SELECTOR_TI	 (1U << 2)
-#define SELECTOR_RPL	 3U
 #define SEGMENT_TYPE(ar) ((ar)&0xfU)
 #define SEGMENT_S	 (1U << 4)
 #define SEGMENT_PRESENT	 (1U << 7)
@@ -341,6 +340,7 @@ static const char *check_guest_state(void)
 	const uint64_t blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 	const uint64_t activity = vmcs_read(VMCS_GUEST_ACTIVITY_STATE);
 	const bool shadow = blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS);
+	const bool steps = (rflags & RFLAGS_TF) && !has(VMCS_GUEST_DEBUGCTL, DEBUGCTL_BTF);
 
 	RULE(rflags & RFLAGS_RESERVED, "guest RFLAGS bit 1 is 0");
 	RULE(!(rflags & RFLAGS_ALWAYS_0), "guest RFLAGS has a reserved bit");
@@ -360,10 +360,10 @@ static const char *check_guest_state(void)
 	RULE(!(blocking & INTERRUPTIBILITY_SMI), "the guest blocks SMIs, as only SMM does");
 	RULE(!(blocking & INTERRUPTIBILITY_STI) || (rflags & RFLAGS_IF),
 	     "the guest is in the shadow of STI with RFLAGS.IF = 0");
-	RULE(!shadow || (rflags & RFLAGS_TF) == 0 ||
-		     has(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS) ||
-		     has(VMCS_GUEST_DEBUGCTL, DEBUGCTL_BTF),
-	     "RFLAGS.TF is 1 in the shadow of STI or MOV SS, and no single step is pending");
+	RULE((!shadow && activity != ACTIVITY_HLT) ||
+		     has(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS) == steps,
+	     "in HLT or the shadow of STI or MOV SS a single step is pending, but not by TF and "
+	     "BTF, or the other way round");
 	RULE(vmcs_read(VMCS_VMCS_LINK_POINTER) == ~0ULL, "the VMCS link pointer is not all ones");
 	return NULL;
 }

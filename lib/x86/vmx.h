@@ -84,8 +84,6 @@ enum segment { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR,
 
 /* IA32_VMX_BASIC */
 #define VMX_BASIC_REVISION_MASK	   0x7fffffffULL
-#define VMX_BASIC_SIZE(basic)	   (((basic) >> 32) & 0x1fff)
-#define VMX_BASIC_32BIT_ADDRESSES  (1ULL << 48)
 #define VMX_BASIC_TRUE_CONTROLS	   (1ULL << 55)
 #define VMX_BASIC_ANY_ERROR_CODE   (1ULL << 56)
 #define VMX_BASIC_NESTED_EXCEPTION (1ULL << 58)

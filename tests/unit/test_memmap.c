@@ -208,14 +208,6 @@ TEST(finds_places)
 	assert_false(memmap_find_highest(&map, 0x1000, 0x100000, 0, UINT64_MAX, &base));
 }
 
-TEST(names_types)
-{
-	assert_string_equal(memory_type_name(MEMORY_RAM), "RAM");
-	assert_string_equal(memory_type_name(MEMORY_UNUSABLE), "unusable");
-	assert_string_equal(memory_type_name(0), "unknown");
-	assert_string_equal(memory_type_name(6), "unknown");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,7 +221,6 @@ int main(void)
 		cmocka_unit_test_setup(limits_ram_behind_reserved, set_up),
 		cmocka_unit_test_setup(knows_what_is_ram, set_up),
 		cmocka_unit_test_setup(finds_places, set_up),
-		cmocka_unit_test(names_types),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -512,6 +512,8 @@ TEST(bad_snapshots)
 	DAMAGE(timer_vector, 256, "timer");
 	DAMAGE(fields[SAVED_GUEST_CR4], CR4_PAE | CR4_SMXE, "CR4");
 	DAMAGE(fields[SAVED_GUEST_CR4], 1ULL << 33, "CR4");
+	DAMAGE(cr4_shadow, CR4_PAE | CR4_SMXE, "CR4");
+	DAMAGE(fields[SAVED_GUEST_CR0], CR0_PE | CR0_NE | CR0_PG | CR0_CD, "CR0");
 	DAMAGE(fields[SAVED_GUEST_CS_SELECTOR], 0x10000, "too wide");
 	DAMAGE(fields[SAVED_GUEST_CS_LIMIT], 1ULL << 32, "too wide");
 	DAMAGE(work, WORK_SNAPSHOT, "work");

@@ -158,6 +158,15 @@ TEST(single_step_in_the_shadow_of_mov_ss)
 	assert_non_null(vmcs_check());
 	model_set(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS);
 	assert_null(vmcs_check());
+	model_set(VMCS_GUEST_DEBUGCTL, DEBUGCTL_BTF);
+	assert_non_null(vmcs_check());
+	model_set(VMCS_GUEST_DEBUGCTL, 0);
+	model_set(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED);
+	assert_non_null(vmcs_check());
+	model_set(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	assert_null(vmcs_check());
+	model_set(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_HLT);
+	assert_non_null(vmcs_check());
 }
 
 /* ---- FRED ---- */
