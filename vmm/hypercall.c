@@ -20,6 +20,7 @@
 #include "vmm/sipi.h"
 #include "vmm/smp.h"
 #include "vmm/snapshot.h"
+#include "vmm/spinlock.h"
 #include "vmm/timer.h"
 #include "vmm/trace.h"
 #include "vmm/vcpu.h"
@@ -148,19 +149,23 @@ static long intercept(uint64_t exceptions)
 static long measure_switch(struct vcpu *vcpu)
 {
 	static struct vcpu other; /* only what fred.c looks at */
+	static struct spinlock lock;
 	struct fred_state state;
-	uint64_t start;
+	uint64_t start, ticks;
 
 	if (vcpu->vm->fred != FRED_BACKEND_NATIVE || vcpu->regs.rbx > 1)
 		return HYPERCALL_INVALID;
 	fred_read_state(vcpu, &state);
+	spin_lock(&lock);
 	other.vm = vcpu->vm;
 	other.fred_rsp0 = state.rsp[0] ^ (vcpu->regs.rbx ? OTHER_STACK : 0);
 	other.pl0_ssp = state.ssp[0] ^ (vcpu->regs.rbx ? OTHER_STACK : 0);
 	start = rdtsc_here();
 	fred_load(&other);
 	fred_load(vcpu);
-	return (long)(rdtsc_here() - start);
+	ticks = rdtsc_here() - start;
+	spin_unlock(&lock);
+	return (long)ticks;
 }
 
 static long start_vcpu(const struct vcpu *vcpu)

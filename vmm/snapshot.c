@@ -17,6 +17,7 @@
 #include "vmm/log.h"
 #include "vmm/machine.h"
 #include "vmm/memory.h"
+#include "vmm/spinlock.h"
 #include "vmm/timer.h"
 #include "vmm/vmcs.h"
 #include "vmm/x86.h"
@@ -232,13 +233,16 @@ static void destroy(struct vcpu *vcpu)
 static void exercise(struct vcpu *vcpu)
 {
 	static struct vcpu_snapshot snapshot; /* too large for the stack */
+	static struct spinlock lock;	      /* of it, and of what destroy() keeps */
 	const char *wrong;
 
 	vcpu_clear_work(vcpu, WORK_SNAPSHOT);
+	spin_lock(&lock);
 	vcpu_save(vcpu, &snapshot);
 	destroy(vcpu);
 	vcpu_vmcs_init(vcpu);
 	wrong = vcpu_restore(vcpu, &snapshot);
+	spin_unlock(&lock);
 	if (wrong)
 		guest_failed(vcpu, "snapshot", "the vcpu cannot be restored: %s", wrong);
 	/* A VMCS that was cleared wants VMLAUNCH: not back to VMRESUME. */
