@@ -191,6 +191,16 @@ static bool is_halted(void)
 	       !(vmcs_read(VMCS_ENTRY_INTERRUPTION_INFO) & INTERRUPTION_VALID);
 }
 
+/* Alone on its processor, with nothing but an interrupt that has come: in the order of find_next().
+ */
+static bool goes_on(struct vcpu *vcpu)
+{
+	vcpu_clear_work(vcpu, WORK_LOOK);
+	__atomic_store_n(&vcpu->cpu->arrived, false, __ATOMIC_SEQ_CST);
+	return vcpu->state == VCPU_RUNS && !vcpu->startup.init && !vcpu->startup.sipi &&
+	       !vcpu->vm->ended && vcpu->deadline == TIMER_NEVER && !vcpu->timer_runs;
+}
+
 void sched_look(struct vcpu *vcpu)
 {
 	struct cpu *const cpu = vcpu->cpu;
@@ -198,6 +208,8 @@ void sched_look(struct vcpu *vcpu)
 
 	if (sched_is_shared(cpu))
 		vcpu->halted = is_halted();
+	else if (goes_on(vcpu))
+		return;
 	next = find_next(cpu);
 	if (next != vcpu)
 		vcpu_run(next);

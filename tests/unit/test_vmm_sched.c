@@ -242,6 +242,39 @@ TEST(alone_there_is_no_timer)
 	assert_false(vmcs_read(VMCS_PIN_BASED_CONTROLS) & PIN_PREEMPTION_TIMER);
 }
 
+static void revive(void)
+{
+	vm[0].ended = false;
+	model_cpu.arrived = true;
+}
+
+static void send_init_and_sipi(void)
+{
+	vcpu[0].startup.sipi = true;
+	model_cpu.arrived = true;
+}
+
+/* Nothing that concerns it may be passed over. */
+TEST(alone_it_does_not_always_go_on)
+{
+	model_cpu.vcpu_count = 1;
+	vcpu[0].startup.sipi = true;
+	assert_int_equal(look(), 0);
+	assert_false(vcpu[0].startup.sipi);
+	vcpu[0].state = VCPU_WAITS_FOR_SIPI;
+	while_waiting = send_init_and_sipi;
+	assert_int_equal(look(), 0);
+	assert_int_equal(waits, 1);
+	vcpu[0].state = VCPU_HALTED;
+	vcpu_set_work(&vcpu[0], WORK_NMI);
+	assert_int_equal(look(), 0);
+	assert_int_equal(vcpu[0].state, VCPU_RUNS);
+	vm[0].ended = true;
+	while_waiting = revive;
+	assert_int_equal(look(), 0);
+	assert_int_equal(waits, 2);
+}
+
 TEST(time_of_one_that_is_alone)
 {
 	model_cpu.vcpu_count = 1;
@@ -472,6 +505,7 @@ int main(void)
 		RUN(yield),
 		RUN(high_priority_keeps_the_processor),
 		RUN(alone_there_is_no_timer),
+		RUN(alone_it_does_not_always_go_on),
 		RUN(time_of_one_that_is_alone),
 		RUN(units_of_the_timer),
 		RUN(a_longer_time_than_the_timer_has),
