@@ -46,6 +46,19 @@ STEP_OVER(over_mov_cr8, "movq %%rax, %%cr8", 0)
 /* MOV SS holds the step off for one instruction. */
 STEP_OVER(over_mov_ss_and_invd, "movl %4, %%ss\n\tinvd", 0)
 
+STEP_OVER(over_sti, "sti", 0)
+
+/* Its #DB exits in the shadow of STI, and is reflected. */
+static void over_sti_intercepted(uint64_t argument)
+{
+	const uint64_t before = (uint64_t)hypercall(HYPERCALL_INTERCEPT,
+						    1U << VECTOR_DB | 1U << VECTOR_UD, 0, 0, 0);
+
+	over_sti(argument);
+	interrupts_off();
+	hypercall(HYPERCALL_INTERCEPT, before, 0, 0, 0);
+}
+
 static void over_wrmsr(uint64_t argument)
 {
 	const uint64_t efer = try_rdmsr(MSR_IA32_EFER);
@@ -140,6 +153,7 @@ static const struct test tests[] = {
 	{ "over_wrmsr", over_wrmsr, 0 },
 	{ "over_mov_to_cr8", over_mov_cr8, 0 },
 	{ "over_mov_ss_and_invd", over_mov_ss_and_invd, 0 },
+	{ "over_sti_intercepted", over_sti_intercepted, 0 },
 	{ "over_faulting_instruction", over_faulting, 0 },
 	{ "breakpoint_behind_cpuid", breakpoint, 0 },
 	{ "watchpoint_on_unmapped_page", watchpoint_on_unmapped_page, 0 },

@@ -68,8 +68,11 @@ void skip_instruction(void)
 	skip(vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH));
 }
 
+/* Unlike one that exits by itself, an instruction with an EPT violation has left RF = 1 (28.3.3).
+ */
 void skip_bytes(unsigned int length)
 {
+	vmcs_clear_bits(VMCS_GUEST_RFLAGS, RFLAGS_RF);
 	skip(length);
 }
 
@@ -102,6 +105,18 @@ static inline void block_nmis_again(uint32_t info)
 		event_iret_interrupted();
 }
 
+/*
+ * A #DB that exits is not pending any more. But in the shadow of STI or MOV SS VM entry wants a
+ * step to be pending where TF is 1 (27.3.1.5), also when it injects the #DB, and so drops it.
+ */
+static void pend_step_in_shadow(void)
+{
+	if ((vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) &
+	     (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)) &&
+	    (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_TF))
+		pend_single_step();
+}
+
 /* The guest has FRED on, by software. */
 static __attribute__((noinline)) void handle_fred_exception(struct vcpu *vcpu, uint32_t info)
 {
@@ -119,6 +134,8 @@ static __attribute__((noinline)) void handle_exception(struct vcpu *vcpu, uint32
 	event_complete_interrupted(vcpu);
 	block_nmis_again(info);
 	event = exit_event(info);
+	if (event.type == EVENT_HARDWARE_EXCEPTION && event.vector == VECTOR_DB)
+		pend_step_in_shadow();
 	event_queue(vcpu, event);
 }
 
