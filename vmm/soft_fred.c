@@ -541,7 +541,8 @@ static inline __attribute__((always_inline)) bool erets_quickly(struct soft_cpu 
 	const uint64_t before = interruptibility_of(cpu);
 	struct fred_frame frame;
 
-	if (!soft_pop_again(cpu, &frame))
+	/* What STI blocking takes of a step that waits is seldom, too: see store_from(). */
+	if (!soft_pop_again(cpu, &frame) || (frame.ss & FRED_SS_STI))
 		return false;
 	load_selectors(cpu);
 	if (!soft_return_to_ring0(cpu, &frame))

@@ -709,7 +709,7 @@ static const struct quick_case {
 	  .code = ERETS,
 	  .cs = 0x10010,
 	  .new_rflags = 0x246,
-	  .ss = 0x50018 },
+	  .ss = 0x40018 },
 	{ .name = "ERETS, NMIs blocked",
 	  .blocking = INTERRUPTIBILITY_NMI,
 	  .rflags = 0x202,
