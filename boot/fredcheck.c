@@ -142,14 +142,15 @@ static void describe(void)
 /*
  * The suite takes the processor, and the files are written behind it, so the firmware has to stay:
  * without its timer, whose interrupts would hit tests. Where it has none that can be stopped, or
- * shadow stacks that would not be found again, it has to go.
+ * shadow stacks or FRED that would not be found again, it has to go.
  */
 static bool prepare_firmware(void)
 {
 	EFI_GUID guid = TIMER_GUID;
 	void *found;
 
-	if ((read_cr4() & CR4_CET) || EFI_ERROR(loader.boot->LocateProtocol(&guid, NULL, &found)))
+	if ((read_cr4() & (CR4_CET | CR4_FRED)) ||
+	    EFI_ERROR(loader.boot->LocateProtocol(&guid, NULL, &found)))
 		return leave_firmware(&loader);
 	timer = found;
 	if (EFI_ERROR(timer->get_period(timer, &timer_period)) ||

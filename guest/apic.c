@@ -10,10 +10,15 @@
 #define APIC_ID	       0x020U
 #define APIC_EOI       0x0b0U
 #define APIC_SPURIOUS  0x0f0U
+#define APIC_IRR       0x200U /* eight registers, APIC_STRIDE apart */
 #define APIC_ICR_LOW   0x300U
 #define APIC_ICR_HIGH  0x310U
 #define APIC_LVT_TIMER 0x320U
 
+#define APIC_STRIDE	     0x010U
+#define VECTORS_IN_REGISTER  32U
+#define REQUEST_TURNS	     100000U
+#define SETTLE_TURNS	     1000U
 #define SPURIOUS_APIC_ENABLE (1U << 8)
 #define SPURIOUS_VECTOR	     0xefU
 #define ICR_SELF	     (1U << 18)
@@ -28,6 +33,7 @@
 
 static volatile uint32_t *xapic; /* NULL: x2APIC, or no APIC */
 static bool has_apic;
+static uint64_t firmware_cr8;
 
 static void apic_write(unsigned int offset, uint64_t value)
 {
@@ -35,6 +41,29 @@ static void apic_write(unsigned int offset, uint64_t value)
 		xapic[offset / sizeof(*xapic)] = (uint32_t)value;
 	else
 		write_msr(MSR_IA32_X2APIC_FIRST + offset / 16, value);
+}
+
+static uint32_t apic_read(unsigned int offset)
+{
+	return xapic ? xapic[offset / sizeof(*xapic)]
+		     : (uint32_t)read_msr(MSR_IA32_X2APIC_FIRST + offset / 16);
+}
+
+void interrupts_settle(void)
+{
+	for (unsigned int turn = 0; turn < SETTLE_TURNS; turn++)
+		asm volatile("pause");
+}
+
+/* The way of an interrupt to its own processor takes time, which is the machine's business. */
+static void wait_for_request(unsigned int vector)
+{
+	const unsigned int offset = APIC_IRR + vector / VECTORS_IN_REGISTER * APIC_STRIDE;
+
+	for (unsigned int turn = 0; turn < REQUEST_TURNS; turn++)
+		if (apic_read(offset) >> vector % VECTORS_IN_REGISTER & 1)
+			break;
+	interrupts_settle();
 }
 
 void apic_init(void)
@@ -53,17 +82,28 @@ void apic_init(void)
 		xapic = (volatile uint32_t *)(uintptr_t)address;
 	}
 	has_apic = true;
+	/* What devices may still ask for waits for the firmware, which is told by apic_leave(). */
+	firmware_cr8 = read_cr8();
+	write_cr8((VECTOR_INTERRUPT >> 4) - 1);
 	apic_write(APIC_SPURIOUS, SPURIOUS_APIC_ENABLE | SPURIOUS_VECTOR);
 	apic_write(APIC_LVT_TIMER, LVT_MASKED);
+}
+
+void apic_leave(void)
+{
+	if (has_apic)
+		write_cr8(firmware_cr8);
 }
 
 bool interrupt_self(unsigned int vector)
 {
 	if (!is_bare)
 		return hypercall(HYPERCALL_SELF_INTERRUPT, vector, 0, 0, 0) >= HYPERCALL_OK;
-	if (has_apic)
-		apic_write(APIC_ICR_LOW, ICR_SELF | ICR_ASSERT | vector);
-	return has_apic;
+	if (!has_apic)
+		return false;
+	apic_write(APIC_ICR_LOW, ICR_SELF | ICR_ASSERT | vector);
+	wait_for_request(vector);
+	return true;
 }
 
 bool nmi_self(void)
@@ -73,12 +113,10 @@ bool nmi_self(void)
 		       HYPERCALL_OK;
 	/* The shorthand for "self" is for fixed interrupts only. */
 	if (xapic) {
-		apic_write(APIC_ICR_HIGH, xapic[APIC_ID / sizeof(*xapic)]);
+		apic_write(APIC_ICR_HIGH, apic_read(APIC_ID));
 		apic_write(APIC_ICR_LOW, ICR_ASSERT | ICR_NMI);
 	} else if (has_apic) {
-		const uint64_t id = read_msr(MSR_IA32_X2APIC_FIRST + APIC_ID / 16);
-
-		apic_write(APIC_ICR_LOW, id << 32 | ICR_ASSERT | ICR_NMI);
+		apic_write(APIC_ICR_LOW, (uint64_t)apic_read(APIC_ID) << 32 | ICR_ASSERT | ICR_NMI);
 	}
 	return has_apic;
 }

@@ -30,7 +30,8 @@
 /* Vectors of no other meaning. Ring 3 may raise these two itself. */
 #define VECTOR_SOFTWARE	  0x80
 #define VECTOR_USER_LEAVE 0xff
-#define VECTOR_INTERRUPT  0x41
+/* Of the highest priority: on the bare machine all others wait (apic.c). */
+#define VECTOR_INTERRUPT 0xf1
 
 /* Interrupt stack table entries; 0 is no switch. */
 enum ist { IST_NONE, IST_TEST, IST_DOUBLE_FAULT, IST_NMI, IST_COUNT = IST_NMI };
@@ -183,14 +184,18 @@ void machine_init_second(void);
 
 extern bool is_bare; /* no VMM: no hypercalls */
 
-/* apic.c: on the bare machine, no interrupt but what a test asks for. */
+/* apic.c: on the bare machine, no interrupt but what a test asks for, until the end. */
 void apic_init(void);
+void apic_leave(void);
 /*
- * A physical interrupt and an NMI for this processor, soon: by the local APIC, or by the VMM when
- * there is one. They return false when there is no way.
+ * A physical interrupt and an NMI for this processor: by the local APIC, or by the VMM when
+ * there is one. They return false when there is no way. The interrupt is pending then; the NMI
+ * comes soon.
  */
 bool interrupt_self(unsigned int vector);
 bool nmi_self(void);
+/* What was sent arrives within this time. */
+void interrupts_settle(void);
 /* The handler of such an interrupt is done with it. */
 void interrupt_acknowledge(void);
 

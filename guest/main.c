@@ -73,6 +73,7 @@ static _Noreturn void end(uint64_t status)
 			(void (*)(uint64_t, const struct results *))(uintptr_t)info.end;
 
 		fred_end();
+		apic_leave();
 		write_cr3(cr3_at_start);
 		end_bare(status, &results);
 	}

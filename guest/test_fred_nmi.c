@@ -6,29 +6,25 @@
 #include "guest/fred_return.h"
 #include "guest/suite.h"
 
-#define SETTLE_TURNS 1000
-
-/* An NMI that is not blocked arrives within this time. */
-static void settle(void)
-{
-	for (unsigned int i = 0; i < SETTLE_TURNS; i++)
-		asm volatile("pause");
-}
+#define CPUID_7_1_EAX_NMI_SOURCE (1U << 20)
 
 static bool send_nmi(void)
 {
 	if (nmi_self()) {
-		settle();
+		interrupts_settle();
 		return true;
 	}
 	test_skip("no local APIC");
 	return false;
 }
 
-/* Only where it came is not known. */
+/* Only where it came is not known; and with NMI-source reporting event data tells who sent it. */
 static void check_nmi(unsigned int number, struct fred_expected expected)
 {
 	const struct fred_frame *const frame = &fred.events[number].stack.frame;
+
+	if (cpuid(7, 1).eax & CPUID_7_1_EAX_NMI_SOURCE)
+		expected.event_data = frame->event_data;
 
 	expected.type = EVENT_NMI;
 	expected.vector = VECTOR_NMI;
@@ -112,7 +108,7 @@ static void end_unblocked(void)
 	frame->rip = (uintptr_t)fred_returned;
 	frame->ss |= FRED_SS_NMI;
 	fred_try_erets(frame);
-	settle();
+	interrupts_settle();
 	fred_end();
 }
 
@@ -135,7 +131,7 @@ static void go_back(enum way way)
 		fred_try_eretu(frame);
 	else
 		fred_try_erets(frame);
-	settle();
+	interrupts_settle();
 }
 
 /* Does this way back let the waiting NMI in? */
