@@ -31,6 +31,7 @@ static const struct {
 	{ "fred-step.ring?_int1", "FR-12" },
 	{ "fred-nested.ring?_int*", "FR-7" }, /* INT n, INT3, INT1 and interrupts */
 	{ "fred-nested.ring?_sys*", "FR-7" },
+	{ "fred-nmi.nested_page_fault", "FR-7" },
 	{ "fredvm-nested.ring?_int*", "FR-7" },
 	{ "fredvm-nested.ring?_sys*", "FR-7" },
 	{ "fredvm-delivery.*_db_gd*", "FR-12" },

@@ -12,6 +12,7 @@
 #define GUARD_PAGES 1
 #define FRAME_ALIGN 64ULL
 #define USER_RPL    3U
+#define SS_ABOVE_CS 8U /* as IA32_STAR has them */
 #define NO_RFLAGS   (RFLAGS_STATUS | RFLAGS_RESERVED)
 /* RFLAGS after delivery. */
 #define RFLAGS_IN_HANDLER RFLAGS_RESERVED
@@ -193,6 +194,7 @@ static void check_ss(uint64_t ss, const struct fred_expected *expected)
 static void check_handler(const struct fred_caught *caught, const struct fred_expected *expected)
 {
 	const bool switched = expected->ring == 3 || expected->level > expected->csl;
+	const uint16_t cs = expected->handler_cs ? expected->handler_cs : SELECTOR_KERNEL_CODE;
 	const uint64_t below = expected->rsp - expected->redzone * FRAME_ALIGN;
 	const uint64_t top =
 		switched ? fred_stack_top(expected->level) : below & ~(FRAME_ALIGN - 1);
@@ -202,8 +204,8 @@ static void check_handler(const struct fred_caught *caught, const struct fred_ex
 		    expected->level);
 	check_equal("entry point", caught->stack.entry_ring, expected->ring);
 	check_equal("RFLAGS in the handler", caught->stack.rflags, RFLAGS_IN_HANDLER);
-	check_equal("CS in the handler", caught->cs, SELECTOR_KERNEL_CODE);
-	check_equal("SS in the handler", caught->ss, SELECTOR_KERNEL_DATA);
+	check_equal("CS in the handler", caught->cs, cs);
+	check_equal("SS in the handler", caught->ss, cs + SS_ABOVE_CS);
 	check_equal("GS base in the handler", caught->gs_base, FRED_GS_RING0);
 	check_equal("IA32_KERNEL_GS_BASE in the handler", caught->kernel_gs_base, FRED_GS_RING3);
 }

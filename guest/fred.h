@@ -81,7 +81,8 @@ struct fred_expected {
 	uint8_t level; /* the handler's */
 	uint8_t redzone;
 	uint32_t error_code;
-	uint16_t cs, ss; /* saved selectors; 0: those of 64-bit code in this ring */
+	uint16_t cs, ss;     /* saved selectors; 0: those of 64-bit code in this ring */
+	uint16_t handler_cs; /* SS is 8 above; 0: as usual */
 	uint64_t event_data;
 	uint64_t rip;
 	uint64_t rsp;	 /* at the event: fragment_rsp after fragment_run() */

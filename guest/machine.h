@@ -30,8 +30,8 @@
 /* Vectors of no other meaning. Ring 3 may raise these two itself. */
 #define VECTOR_SOFTWARE	  0x80
 #define VECTOR_USER_LEAVE 0xff
-/* Of the highest priority: on the bare machine all others wait (apic.c). */
-#define VECTOR_INTERRUPT 0xf1
+/* Of a high priority: on the bare machine all of lower ones wait (apic.c). */
+#define VECTOR_INTERRUPT 0xe1
 
 /* Interrupt stack table entries; 0 is no switch. */
 enum ist { IST_NONE, IST_TEST, IST_DOUBLE_FAULT, IST_NMI, IST_COUNT = IST_NMI };

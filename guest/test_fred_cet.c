@@ -15,6 +15,7 @@
 
 /* IA32_S_CET and IA32_U_CET */
 #define CET_SHADOW_STACK (1ULL << 0)
+#define CET_WRSS	 (1ULL << 1)
 #define CET_ENDBRANCH	 (1ULL << 2)
 
 /* #CP error codes */
@@ -34,6 +35,7 @@
 #define SSP_ABOVE_4G  (1ULL << 32)
 #define INT_N_LENGTH  2
 #define USER_RPL      3U
+#define HIGHEST_BIT   (1ULL << 63)
 
 /* Of the test itself, of the levels, and of ring 3. */
 enum { OWN, LEVEL_0, LEVEL_3 = LEVEL_0 + 3, USER_PAGE, SHADOW_PAGES };
@@ -276,8 +278,8 @@ static void round_trip(uint64_t from_to)
 	check_equal("SSP behind", int3.ssp_after, int3.ssp);
 }
 
-/* What the first event's hook changes makes ERETS raise #CP. */
-static void mismatch(void (*hook)(struct fred_stack *stack), uint64_t from_to)
+/* What the first event's hook changes makes ERETS raise this exception. */
+static void mismatch(void (*hook)(struct fred_stack *stack), uint64_t from_to, unsigned int vector)
 {
 	const struct fred_setup setup = setup_for(from_to);
 	uint64_t ss;
@@ -293,24 +295,95 @@ static void mismatch(void (*hook)(struct fred_stack *stack), uint64_t from_to)
 		return;
 	ss = fred.events[1].stack.frame.ss;
 	check_equal("event type", FRED_SS_TYPE(ss), EVENT_HARDWARE_EXCEPTION);
-	check_equal("vector", FRED_SS_VECTOR(ss), VECTOR_CP);
-	check_equal("error code", fred.events[1].stack.frame.error_code, CP_FAR_RETURN);
+	check_equal("vector", FRED_SS_VECTOR(ss), vector);
+	check_equal("error code", fred.events[1].stack.frame.error_code,
+		    vector == VECTOR_CP ? CP_FAR_RETURN : 0);
 }
 
 static void rip_mismatch(uint64_t from_to)
 {
-	mismatch(change_rip, from_to);
+	mismatch(change_rip, from_to, VECTOR_CP);
 }
 
 static void level_mismatch(uint64_t from_to)
 {
-	mismatch(change_level, from_to);
+	mismatch(change_level, from_to, VECTOR_CP);
 }
 
 static void ssp1_mismatch(uint64_t from_to)
 {
-	mismatch(change_ssp1, from_to);
+	mismatch(change_ssp1, from_to, VECTOR_CP);
 }
+
+/* What the first event's hook changes in an entry of the shadow frame, counted from its top. */
+static struct {
+	unsigned int entry;
+	uint64_t bits;
+} damage;
+
+static void damage_frame(struct fred_stack *stack)
+{
+	const uint64_t at = ssp_start(LEVEL_0 + 1) - damage.entry * ENTRY_SIZE;
+
+	end_with_second_event(stack);
+	if (fred.count != 1)
+		return;
+	write_msr(MSR_IA32_S_CET, CET_SHADOW_STACK | CET_WRSS);
+	asm volatile("wrssq %0, (%1)" : : "r"(shadow_entry(at) ^ damage.bits), "r"(at) : "memory");
+	write_msr(MSR_IA32_S_CET, CET_SHADOW_STACK);
+}
+
+static void damaged_cs(uint64_t bits)
+{
+	damage.entry = 1;
+	damage.bits = bits;
+	mismatch(damage_frame, LEVELS(0, 1), VECTOR_CP);
+}
+
+static void damaged_rip(uint64_t bits)
+{
+	damage.entry = 2;
+	damage.bits = bits;
+	mismatch(damage_frame, LEVELS(0, 1), VECTOR_CP);
+}
+
+static void damaged_ssp(uint64_t bits)
+{
+	damage.entry = 3;
+	damage.bits = bits;
+	mismatch(damage_frame, LEVELS(0, 1), bits == NON_CANONICAL ? VECTOR_GP : VECTOR_CP);
+}
+
+/* With shadow stacks, where they would be legal without FRED. */
+#define UNDEFINED(name, bytes)                                                             \
+	static void name(uint64_t argument)                                                \
+	{                                                                                  \
+		uint64_t rip, rsp;                                                         \
+                                                                                           \
+		(void)argument;                                                            \
+		if (!has_shadow_stacks())                                                  \
+			return;                                                            \
+		begin(&(struct fred_setup){ .stklvls = FRED_STKLVL(VECTOR_UD, 1) });       \
+		fred.hook = end_with_event;                                                \
+		shadow_stack_on();                                                         \
+		asm volatile(TRY("movq %%rsp, %1\n\tleaq 1f(%%rip), %0\n1:\t.byte " bytes) \
+			     : "=&b"(rip), "=&d"(rsp)                                      \
+			     : "a"(ssp_start(LEVEL_0))                                     \
+			     : "r11", "memory", "cc");                                     \
+		cet_off();                                                                 \
+		end();                                                                     \
+		expect_fred_event(&(struct fred_expected){                                 \
+			.type = EVENT_HARDWARE_EXCEPTION,                                  \
+			.vector = VECTOR_UD,                                               \
+			.level = 1,                                                        \
+			.rip = rip,                                                        \
+			.rsp = rsp,                                                        \
+			.rflags = RFLAGS_RF,                                               \
+		});                                                                        \
+	}
+
+UNDEFINED(setssbsy, "0xf3, 0x0f, 0x01, 0xe8")
+UNDEFINED(clrssbsy, "0xf3, 0x0f, 0xae, 0x30")
 
 /*
  * Ring 3 by ERETU with the supervisor's shadow stack on, SSP that many half entries above the
@@ -601,6 +674,14 @@ static const struct test tests[] = {
 	{ "erets_other_rip_at_level_1_faults", rip_mismatch, LEVELS(0, 1) },
 	{ "erets_other_level_in_cs_faults", level_mismatch, LEVELS(0, 1) },
 	{ "erets_other_ssp1_faults", ssp1_mismatch, LEVELS(0, 1) },
+	{ "erets_other_shadow_cs_faults", damaged_cs, FRED_CS_WFE },
+	{ "erets_other_shadow_cs_bit_63_faults", damaged_cs, HIGHEST_BIT },
+	{ "erets_other_shadow_rip_bit_63_faults", damaged_rip, HIGHEST_BIT },
+	{ "erets_shadow_ssp_misaligned_by_1_faults", damaged_ssp, 1 },
+	{ "erets_shadow_ssp_misaligned_by_2_faults", damaged_ssp, 2 },
+	{ "erets_shadow_ssp_not_canonical_faults", damaged_ssp, NON_CANONICAL },
+	{ "setssbsy_undefined", setssbsy, 0 },
+	{ "clrssbsy_undefined", clrssbsy, 0 },
 	{ "ring3_pushes_nothing", ring3_pushes_nothing, 0 },
 	{ "eretu_ssp_below_pl0_ssp_faults", eretu_mismatch, ENTRY_SIZE },
 	{ "eretu_ssp_above_pl0_ssp_faults", eretu_mismatch, 0ULL - ENTRY_SIZE },

@@ -100,6 +100,34 @@ static void redzone(uint64_t argument)
 	check_fred_event(0, FRED_EVENT_UD, &expected);
 }
 
+/* Below RSP at any level that stays; not from ring 3. */
+static void redzone_at_level_2(uint64_t units)
+{
+	struct fred_expected expected;
+
+	fred_begin(&(struct fred_setup){ .csl = 2, .redzone = (uint8_t)units });
+	fragment_run(0, &fred_event_case(FRED_EVENT_UD)->fragment, 0);
+	fred_end();
+	expected = fred_event_expected(FRED_EVENT_UD, 0);
+	expected.csl = 2;
+	expected.level = 2;
+	expected.redzone = (uint8_t)units;
+	check_fred_caught(1);
+	check_fred_event(0, FRED_EVENT_UD, &expected);
+}
+
+static void no_redzone_from_ring3(uint64_t units)
+{
+	struct fred_expected expected;
+
+	fred_begin(&(struct fred_setup){ .redzone = (uint8_t)units });
+	fragment_run(3, &fred_event_case(FRED_EVENT_UD)->fragment, 0);
+	fred_end();
+	expected = fred_event_expected(FRED_EVENT_UD, 3);
+	check_fred_caught(1);
+	check_fred_event(0, FRED_EVENT_UD, &expected);
+}
+
 /* The frame lies at a multiple of 64, wherever RSP is. */
 static void alignment(uint64_t offset)
 {
@@ -223,6 +251,9 @@ static const struct test tests[] = { CSL(0),
 				     { "redzone_7", redzone, REDZONE(7, 0) },
 				     { "no_redzone_at_level_1", redzone, REDZONE(REDZONE_MAX, 1) },
 				     { "no_redzone_at_level_3", redzone, REDZONE(REDZONE_MAX, 3) },
+				     { "redzone_at_level_2", redzone_at_level_2, REDZONE_MAX },
+				     { "no_redzone_from_ring3", no_redzone_from_ring3,
+				       REDZONE_MAX },
 				     ALIGN_10(0),
 				     ALIGN_10(1),
 				     ALIGN_10(2),

@@ -7,6 +7,7 @@
 #include "guest/suite.h"
 
 #define CPUID_7_1_EAX_NMI_SOURCE (1U << 20)
+#define NMI_LEVEL		 1U /* for NMIs of ring 0 */
 
 static bool send_nmi(void)
 {
@@ -43,6 +44,46 @@ static void delivered(uint64_t level)
 	fred_end();
 	check_fred_caught(1);
 	check_nmi(0, (struct fred_expected){ .level = (uint8_t)level });
+}
+
+/* Whatever the test did: the next one begins with NMIs not blocked. */
+static void end_unblocked(void)
+{
+	struct fred_frame *const frame = return_frame_ring0();
+
+	frame->rip = (uintptr_t)fred_returned;
+	frame->ss |= FRED_SS_NMI;
+	fred_try_erets(frame);
+	interrupts_settle();
+	fred_end();
+}
+
+/* A #PF while an NMI is delivered: nested, with a level of its own, and no NMI's frame. */
+static void nested_page_fault(uint64_t argument)
+{
+	const uint8_t *const stack = fred_stack_page(NMI_LEVEL);
+	struct fred_expected expected = {
+		.type = EVENT_HARDWARE_EXCEPTION,
+		.vector = VECTOR_PF,
+		.error_code = PF_WRITE,
+		.nested = true,
+		.level = NMI_LEVEL + 1,
+	};
+
+	(void)argument;
+	fred_begin(&(struct fred_setup){ .stklvls = FRED_STKLVL(VECTOR_NMI, NMI_LEVEL) |
+						    FRED_STKLVL(VECTOR_PF, NMI_LEVEL + 1),
+					 .absent = stack });
+	if (!send_nmi())
+		return;
+	end_unblocked();
+	check_fred_caught(1);
+	expected.rip = fred.events[0].stack.frame.rip;
+	expected.rsp = fred.events[0].stack.frame.rsp;
+	expected.rflags = RFLAGS_RF;
+	expected.event_data = fred.events[0].cr2;
+	check_fred_frame(0, &expected);
+	check_equal("page of the fault", fred.events[0].cr2 & ~PAGE_MASK, (uintptr_t)stack);
 }
 
 static unsigned int caught_in_handler;
@@ -83,7 +124,8 @@ static void keep_blocked(struct fred_stack *stack)
 /* FRED is on, NMIs are blocked, and one is waiting. */
 static bool begin_blocked(void)
 {
-	fred_begin(&(struct fred_setup){ .hook = keep_blocked });
+	fred_begin(&(struct fred_setup){ .stklvls = FRED_STKLVL(VECTOR_NMI, NMI_LEVEL),
+					 .hook = keep_blocked });
 	if (!send_nmi() || !send_nmi())
 		return false;
 	check_equal("events caught while NMIs are blocked", fred.count, 1);
@@ -98,18 +140,6 @@ static void iret(void)
 		     :
 		     : "i"(SELECTOR_KERNEL_DATA), "i"(SELECTOR_KERNEL_CODE)
 		     : "rax", "memory", "cc");
-}
-
-/* Whatever the test did: the next one begins with NMIs not blocked. */
-static void end_unblocked(void)
-{
-	struct fred_frame *const frame = return_frame_ring0();
-
-	frame->rip = (uintptr_t)fred_returned;
-	frame->ss |= FRED_SS_NMI;
-	fred_try_erets(frame);
-	interrupts_settle();
-	fred_end();
 }
 
 enum way { ERETS_WITH, ERETS_WITHOUT, ERETS_FAULTS, ERETU_WITH, ERETU_WITHOUT, ERETU_FAULTS, IRET };
@@ -148,13 +178,14 @@ static void unblocked_by(uint64_t way)
 	end_unblocked();
 	check_equal("events caught after the return", count, 1U + unblocks + faults);
 	check_fred_caught(2U + faults);
+	/* From ring 3 STKLVLS has no say. */
 	if (way == ERETU_WITH)
 		check_nmi(1, (struct fred_expected){ .ring = 3,
 						     .rip = (uintptr_t)user_leave,
 						     .rsp = user_stack_top(),
 						     .rflags = RFLAGS_IF });
 	else
-		check_nmi(1U + faults, (struct fred_expected){ 0 });
+		check_nmi(1U + faults, (struct fred_expected){ .level = NMI_LEVEL });
 }
 
 static const struct test tests[] = {
@@ -162,6 +193,7 @@ static const struct test tests[] = {
 	{ "level_1", delivered, 1 },
 	{ "level_2", delivered, 2 },
 	{ "level_3", delivered, 3 },
+	{ "nested_page_fault", nested_page_fault, 0 },
 	{ "blocked_in_handler", blocked_in_handler, 0 },
 	{ "erets_with_bit_18_unblocks", unblocked_by, ERETS_WITH },
 	{ "erets_without_keeps_blocked", unblocked_by, ERETS_WITHOUT },

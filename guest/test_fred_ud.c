@@ -86,6 +86,26 @@ static void ring3(uint64_t index)
 	});
 }
 
+/* EFER.SCE enables SYSCALL with FRED as without. */
+static void syscall_disabled(uint64_t ring)
+{
+	static const struct fragment fragment = FRAGMENT(raise_syscall);
+	const uint64_t efer = try_rdmsr(MSR_IA32_EFER);
+
+	fred_begin(&(struct fred_setup){ 0 });
+	write_msr(MSR_IA32_EFER, efer & ~EFER_SCE);
+	fragment_run((unsigned int)ring, &fragment, 0);
+	write_msr(MSR_IA32_EFER, efer);
+	expect_fred_event(&(struct fred_expected){
+		.type = EVENT_HARDWARE_EXCEPTION,
+		.vector = VECTOR_UD,
+		.ring = (uint8_t)ring,
+		.rip = (uintptr_t)fragment.code,
+		.rsp = fragment_rsp,
+		.rflags = RFLAGS_RF | (ring == 3 ? RFLAGS_IF : 0),
+	});
+}
+
 static void swapgs_off(uint64_t argument)
 {
 	(void)argument;
@@ -133,6 +153,8 @@ static const struct test tests[] = {
 	{ "clrssbsy_undefined", clrssbsy, 0 },
 	{ "erets_in_ring3_undefined", ring3, 0 },
 	{ "eretu_in_ring3_undefined", ring3, 1 },
+	{ "ring0_syscall_without_sce_undefined", syscall_disabled, 0 },
+	{ "ring3_syscall_without_sce_undefined", syscall_disabled, 3 },
 	{ "erets_undefined_without_fred", erets_off, 0 },
 	{ "eretu_undefined_without_fred", eretu_off, 0 },
 	{ "erets_in_ring3_undefined_without_fred", ring3_off, 0 },
