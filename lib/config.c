@@ -730,8 +730,3 @@ const char *config_guest_name(enum guest_kind guest)
 {
 	return choice_name(guests, guest);
 }
-
-const char *config_fred_name(enum fred_mode mode)
-{
-	return choice_name(fred_modes, mode);
-}

@@ -135,6 +135,5 @@ uint32_t config_processors(const struct config *config, uint32_t of_machine);
 uint32_t config_vcpus(const struct guest_config *guest, uint32_t processors);
 
 const char *config_guest_name(enum guest_kind guest);
-const char *config_fred_name(enum fred_mode mode);
 
 #endif

@@ -32,7 +32,6 @@
 #define ICR_ASSERT	   (1ULL << 14)
 #define ICR_LEVEL	   (1ULL << 15)
 #define ICR_SHORTHAND(icr) ((icr) >> 18 & 3)
-#define SHORTHAND_SELF	   1U
 #define SHORTHAND_ALL	   2U
 #define ICR_ID_XAPIC(icr)  ((uint32_t)((icr) >> 56))
 #define ICR_ID_X2APIC(icr) ((uint32_t)((icr) >> 32))

@@ -64,14 +64,6 @@ struct cpu *smp_cpu(unsigned int index)
 	return cpus[index];
 }
 
-struct cpu *smp_cpu_by_apic_id(uint32_t apic_id)
-{
-	for (unsigned int i = 0; i < count; i++)
-		if (cpus[i]->apic_id == apic_id)
-			return cpus[i];
-	return NULL;
-}
-
 /* A processor that has started waits here until there is something for it to run. */
 static void ap_main(uint64_t id) __attribute__((noreturn));
 static void ap_main(uint64_t id)

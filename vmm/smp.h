@@ -23,8 +23,6 @@ enum cpu_request {
 /* Processors that run the VMM, the first is the one that was booted. */
 unsigned int smp_count(void);
 struct cpu *smp_cpu(unsigned int index);
-/* NULL: none of ours has this APIC ID. */
-struct cpu *smp_cpu_by_apic_id(uint32_t apic_id);
 
 /*
  * Start the others, as many as manfred.cfg allows, and let them wait. One that does not start, or

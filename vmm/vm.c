@@ -30,11 +30,6 @@ unsigned int vm_count(void)
 	return count;
 }
 
-struct vm *vm_get(unsigned int index)
-{
-	return &vms[index];
-}
-
 static void keep(struct memmap *map, uint64_t base, uint64_t size)
 {
 	if (size != 0 && !memmap_set(map, base, size, MEMORY_RESERVED))

@@ -12,7 +12,6 @@
 struct vm;
 
 unsigned int vm_count(void);
-struct vm *vm_get(unsigned int index);
 
 /* Give every guest its memory and its files. Ends the boot when one does not get what it needs. */
 void vm_load_all(const struct boot_info *boot);

@@ -626,8 +626,7 @@ TEST(processors_and_vcpus)
 TEST(names)
 {
 	assert_string_equal(config_guest_name(GUEST_MULTIBOOT), "multiboot");
-	assert_string_equal(config_fred_name(FRED_OFF), "off");
-	assert_string_equal(config_fred_name((enum fred_mode)77), "unknown");
+	assert_string_equal(config_guest_name((enum guest_kind)77), "unknown");
 }
 
 int main(void)

@@ -325,6 +325,17 @@ TEST(region_of_the_most_guests)
 	assert_int_equal(base % SIZE_2M, 0);
 }
 
+/* It may unmap all of its pages, one by one, and other guests must not miss what that takes. */
+TEST(region_of_a_guest_that_unmaps_all)
+{
+	const uint64_t usual = region(1, 1, 1);
+
+	config.guests[0].memory = 8 * SIZE_1G;
+	assert_int_equal(vmm_region_size(&config, 1), usual + 8 * SIZE_1G / SIZE_2M * PAGE_SIZE);
+	config.guests[0].devices = DEVICES_PASSTHROUGH;
+	assert_int_equal(vmm_region_size(&config, 1), usual);
+}
+
 _Static_assert(ACPI_PROCESSORS_MAX == CONFIG_CPUS_MAX, "what the MADT names has room in boot_info");
 
 /* ---- PATs ---- */
@@ -566,6 +577,7 @@ int main(void)
 		cmocka_unit_test(page_tables_fit_the_region),
 		cmocka_unit_test(region_of_1_to_512_processors),
 		cmocka_unit_test(region_of_the_most_guests),
+		cmocka_unit_test(region_of_a_guest_that_unmaps_all),
 		cmocka_unit_test(firmwares_pats),
 		cmocka_unit_test(mtrrs_of_boards),
 		cmocka_unit_test(fixed_mtrrs_of_boards),
