@@ -136,11 +136,11 @@ static long arm_snapshot(struct vcpu *vcpu)
 	return HYPERCALL_OK;
 }
 
-static long intercept(uint64_t exceptions)
+static long intercept(const struct vcpu *vcpu, uint64_t exceptions)
 {
 	const long before = (long)vmcs_read(VMCS_EXCEPTION_BITMAP);
 
-	if (exceptions > UINT32_MAX)
+	if (exceptions > UINT32_MAX || (vcpu->soft.on && exceptions != UINT32_MAX))
 		return HYPERCALL_INVALID;
 	vmcs_write(VMCS_EXCEPTION_BITMAP, exceptions);
 	return before;
@@ -248,7 +248,7 @@ static long call(struct vcpu *vcpu)
 	case HYPERCALL_SNAPSHOT:
 		return arm_snapshot(vcpu);
 	case HYPERCALL_INTERCEPT:
-		return intercept(regs->rbx);
+		return intercept(vcpu, regs->rbx);
 	case HYPERCALL_SWITCH:
 		return measure_switch(vcpu);
 	case HYPERCALL_START:

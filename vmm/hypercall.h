@@ -48,8 +48,10 @@ enum hypercall {
 	 * it with every register, makes it again from what it has saved, and delivers the event.
 	 */
 	HYPERCALL_SNAPSHOT = 11,
-	/* RBX: a bit for each exception (0 to 31) that exits, to be reflected. Result: those
-	   before. */
+	/*
+	 * RBX: a bit for each exception (0 to 31) that exits, to be reflected. Result: those before.
+	 * While FRED is on by software all do, and nothing else is taken.
+	 */
 	HYPERCALL_INTERCEPT = 12,
 	/*
 	 * What FRED costs a switch to another vcpu with FRED and back: TSC ticks in the VMM. RBX: 0

@@ -353,6 +353,13 @@ TEST(intercept_returns_the_old_bitmap)
 	assert_int_equal(call(HYPERCALL_INTERCEPT, 0, 0, 0, 0), 0xffffffff);
 	assert_int_equal(call(HYPERCALL_INTERCEPT, 1ULL << 32, 0, 0, 0), HYPERCALL_INVALID);
 	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), 0);
+	/* Software FRED needs all of them. */
+	vcpu.soft.on = true;
+	model_set(VMCS_EXCEPTION_BITMAP, UINT32_MAX);
+	assert_int_equal(call(HYPERCALL_INTERCEPT, 0x40, 0, 0, 0), HYPERCALL_INVALID);
+	assert_int_equal(call(HYPERCALL_INTERCEPT, UINT32_MAX, 0, 0, 0), UINT32_MAX);
+	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), UINT32_MAX);
+	vcpu.soft.on = false;
 }
 
 TEST(switch_is_measured)
