@@ -49,8 +49,8 @@ enum hypercall {
 	 */
 	HYPERCALL_SNAPSHOT = 11,
 	/*
-	 * RBX: a bit for each exception (0 to 31) that exits, to be reflected. Result: those before.
-	 * While FRED is on by software all do, and nothing else is taken.
+	 * RBX: a bit for each exception (0 to 31) that exits, to be reflected. Result: those
+	 * before. While FRED is on by software all do, and nothing else is taken.
 	 */
 	HYPERCALL_INTERCEPT = 12,
 	/*
