@@ -19,11 +19,8 @@
 #define READ_CHUNK   0x100000
 #define INITRD_BELOW 0x80000000ULL
 /* No file system's own: the path is that of a folder. */
-#define IS_A_FOLDER	      EFI_LOAD_ERROR
-#define CHAR16_LAST	      0xffffU
-#define PROGRAM_SUFFIX	      ".efi"
-#define PROGRAM_SUFFIX_UPPER  ".EFI"
-#define PROGRAM_SUFFIX_LENGTH (sizeof(PROGRAM_SUFFIX) - 1)
+#define IS_A_FOLDER EFI_LOAD_ERROR
+#define CHAR16_LAST 0xffffU
 
 struct file {
 	EFI_FILE_HANDLE handle;
@@ -250,32 +247,6 @@ static bool options_as_text(const EFI_LOADED_IMAGE *image, char text[OPTIONS_SIZ
 	return true;
 }
 
-/* Length of the first word; 0 when it is an option, even such as "kernel=loader.efi". */
-static size_t word_length(const char *text)
-{
-	size_t length = 0;
-
-	while (text[length] != '\0' && text[length] != ' ' && text[length] != '\t')
-		if (text[length++] == '=')
-			return 0;
-	return length;
-}
-
-/* The shell passes the program's name as the first word; firmware does not. */
-static const char *skip_program_name(const char *text)
-{
-	const size_t length = word_length(text);
-	const char *suffix;
-
-	if (length < PROGRAM_SUFFIX_LENGTH)
-		return text;
-	suffix = text + length - PROGRAM_SUFFIX_LENGTH;
-	for (size_t i = 0; i < PROGRAM_SUFFIX_LENGTH; i++)
-		if (suffix[i] != PROGRAM_SUFFIX[i] && suffix[i] != PROGRAM_SUFFIX_UPPER[i])
-			return text;
-	return text + length;
-}
-
 bool read_options(struct loader *loader)
 {
 	static char text[OPTIONS_SIZE_MAX];
@@ -285,7 +256,7 @@ bool read_options(struct loader *loader)
 
 	if (!options_as_text(loader->loaded_image, text))
 		loader_log(loader, "the options of the boot entry are not plain text: ignored");
-	options = skip_program_name(text);
+	options = config_skip_program(text, loader->program);
 	if (!config_parse_options(config, options, strlen(options), &error))
 		return loader_fail(loader, EFI_INVALID_PARAMETER, "config", "options: %s",
 				   error.text);

@@ -603,6 +603,37 @@ bool config_parse_options(struct config *config, const char *text, size_t length
 	return true;
 }
 
+static char lower_case(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool ends_with(struct slice word, const char *end)
+{
+	const size_t length = strlen(end);
+
+	if (word.length < length)
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if (lower_case(word.text[word.length - length + i]) != end[i])
+			return false;
+	return true;
+}
+
+const char *config_skip_program(const char *options, const char *program)
+{
+	const bool in_quotes = *options == '"'; /* no option begins so */
+	struct slice word = { options + in_quotes, 0 };
+	const char *next = word.text;
+
+	while (*next != '\0' && (in_quotes ? *next != '"' : *next != '=' && !is_blank(*next)))
+		next++;
+	word.length = (size_t)(next - word.text);
+	if (*next == '=' || (!ends_with(word, ".efi") && !ends_with(word, program)))
+		return options;
+	return in_quotes && *next == '"' ? next + 1 : next;
+}
+
 void config_defaults(struct config *config)
 {
 	memset(config, 0, sizeof(*config));

@@ -118,6 +118,12 @@ bool config_parse_options(struct config *config, const char *text, size_t length
 			  struct config_error *error);
 
 /*
+ * What follows the program's name in the options. The UEFI shell passes it as it was typed, perhaps
+ * with its path, in quotes, or without ".efi"; firmware does not pass it.
+ */
+const char *config_skip_program(const char *options, const char *program);
+
+/*
  * Fill in what follows from other keys (name, devices), and check what keys mean
  * together (guest = linux needs a kernel, one guest at most has the devices...).
  * To be called last. error->line is that of the guest's section, if it has one.

@@ -190,8 +190,8 @@ class TestOptions:
 
     @pytest.fixture
     def shell(self, loader):
-        def run(options):
-            files = {"startup.nsh": f"fs0:\\manfred.efi {options}\r\n".encode()}
+        def run(options, program="manfred.efi"):
+            files = {"startup.nsh": f"fs0:\\{program} {options}\r\n".encode()}
             return loader(self.CONFIG, files, name="manfred.efi")
 
         return run
@@ -205,7 +205,7 @@ class TestOptions:
         config = "fred = soft\n\n[guest a]\n\n[guest b-2]\nguest = linux\nkernel = \\absent\n"
         options = 'b-2.kernel="\\a kernel" b-2.initrd=\\i a.memory=8M'
         files = {
-            "startup.nsh": f"fs0:\\manfred.efi {options}\r\n".encode(),
+            "startup.nsh": f'"fs0:\\manfred.efi" {options}\r\n'.encode(),
             "a kernel": boot.KERNEL,
             "i": b"two",
         }
@@ -217,7 +217,7 @@ class TestOptions:
         log.ends("failed", "no-vmx")
 
     def test_of_no_section(self, shell):
-        log = shell("guest=selftest b.fred=off")
+        log = shell("guest=selftest b.fred=off", program="manfred")
         log.find(r"^manfred: options: no section \[guest b\] in the file")
         log.ends("failed", "config")
 

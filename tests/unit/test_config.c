@@ -629,6 +629,31 @@ TEST(names)
 	assert_string_equal(config_guest_name((enum guest_kind)77), "unknown");
 }
 
+TEST(name_of_the_program)
+{
+	static const char *const skipped[] = {
+		"manfred.efi log=debug",
+		"MANFRED.EFI log=debug",
+		"fs0:\\manfred.efi log=debug",
+		"manfred log=debug",
+		"fs0:\\Manfred log=debug",
+		"\"manfred.efi\" log=debug",
+		"\"fs0:\\a folder\\manfred\" log=debug",
+		"other.Efi log=debug",
+	};
+	static const char *const kept[] = {
+		"log=debug",	 "kernel=loader.efi",	 "manfred=1", "selftest log=debug",
+		"selftest.efi=", "\"quoted\" log=debug", "\"",	      "",
+	};
+
+	for (size_t i = 0; i < sizeof(skipped) / sizeof(skipped[0]); i++)
+		assert_string_equal(config_skip_program(skipped[i], "manfred"), " log=debug");
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		assert_ptr_equal(config_skip_program(kept[i], "manfred"), kept[i]);
+	assert_string_equal(config_skip_program("manfred.efi", "manfred"), "");
+	assert_string_equal(config_skip_program("\"manfred.efi", "manfred"), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -656,6 +681,7 @@ int main(void)
 		cmocka_unit_test_setup(a_selftest_instead_of_linux, set_up),
 		cmocka_unit_test_setup(a_selftest_keeps_its_keys, set_up),
 		cmocka_unit_test_setup(processors_and_vcpus, set_up),
+		cmocka_unit_test(name_of_the_program),
 		cmocka_unit_test(names),
 	};
 
