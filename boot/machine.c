@@ -178,7 +178,7 @@ static void add_processor(struct boot_info *info, uint32_t apic_id)
 		info->apic_ids[info->processor_count++] = apic_id;
 }
 
-static bool ask_mp_services(struct loader *loader)
+static void ask_mp_services(struct loader *loader)
 {
 	EFI_GUID guid = MP_SERVICES_GUID;
 	struct mp_processor processor;
@@ -187,27 +187,27 @@ static bool ask_mp_services(struct loader *loader)
 	struct mp_services *mp;
 
 	if (EFI_ERROR(loader->boot->LocateProtocol(&guid, NULL, &found)))
-		return false;
+		return;
 	mp = found;
 	if (EFI_ERROR(mp->get_number_of_processors(mp, &all, &enabled)))
-		return false;
+		return;
 	for (UINTN i = 0; i < all; i++)
 		if (!EFI_ERROR(mp->get_processor_info(mp, i, &processor)) &&
 		    (processor.status & MP_PROCESSOR_ENABLED))
 			add_processor(&loader->info, (uint32_t)processor.id);
-	return true;
 }
 
-static void ask_acpi(struct boot_info *info)
+static bool ask_acpi(struct boot_info *info)
 {
 	static struct acpi_machine machine; /* too large for the stack */
 	struct acpi acpi;
 
 	if (info->rsdp == 0 || acpi_init(&acpi, info->rsdp) != NULL ||
 	    !acpi_read_machine(&acpi, &machine))
-		return;
+		return false;
 	for (uint32_t i = 0; i < machine.processor_count; i++)
 		add_processor(info, machine.apic_ids[i]);
+	return machine.processor_count != 0;
 }
 
 /* All 32 bits of it where the processor has leaf 0BH (SDM 3A, 10.12.8.1). */
@@ -219,8 +219,9 @@ static uint32_t own_apic_id(void)
 }
 
 /*
- * Those that the firmware has disabled must not be started, so they do not count. It itself knows
- * best which these are; the MADT is for firmware without the protocol.
+ * Those that the firmware has disabled must not be started, so they do not count. The MADT is what
+ * the VMM goes by, whose region has to have room for them all; the protocol is for firmware without
+ * ACPI.
  */
 static void find_processors(struct loader *loader)
 {
@@ -228,8 +229,8 @@ static void find_processors(struct loader *loader)
 
 	info->apic_ids[0] = own_apic_id();
 	info->processor_count = 1;
-	if (!ask_mp_services(loader))
-		ask_acpi(info);
+	if (!ask_acpi(info))
+		ask_mp_services(loader);
 	info->ap_page = allocate_memory(loader, PAGE_SIZE, PAGE_SIZE, BELOW_1M);
 }
 

@@ -434,6 +434,13 @@ class TestNumbers:
         found = re.search(r"suite of ([\d,]+) tests,\s+([\d,]+) of", text_of(ROOT / "README.md"))
         assert found and found.groups() == (f"{total:,}", f"{on_bare:,}")
 
+    def test_results_by_software(self):
+        """Of the whole suite: what passes, is skipped and fails as expected is all of it."""
+        total = sum(map(len, suite()[0].values()))
+        passed, skipped = re.search(r"by software: ([\d,]+) tests pass, (\d+) are skipped .* one fails",
+                                    text_of(ROOT / "README.md")).groups()
+        assert int(passed.replace(",", "")) + int(skipped) + 1 == total
+
     def test_table_of_chapters(self):
         rows = re.findall(r"^\| (.+?) \| ([\d,]+) \|(.*)\|$", text_of(ROOT / "docs/testing.md"),
                           re.MULTILINE)

@@ -93,6 +93,7 @@ class TestMadt:
 
     def test_is_read(self, log):
         log.says(r"loader: ACPI root pointer at 0x0*7000000$")
+        log.says(r"loader: APIC IDs 0 7 2; ")
         log.says(r"2 of 3 processors run the VMM")
 
     def test_missing_processor_is_left_out(self, log):
