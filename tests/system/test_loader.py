@@ -12,33 +12,12 @@ LINUX = "guest = linux\nkernel = \\k\n"
 MULTIBOOT = emulator.BUILD / "tests/multiboot.bin"
 
 
+# Of the parser's messages one of each kind: tests/unit/test_config.c has them all.
 # name: (manfred.cfg, further files, the line to be seen, the reason in the end line)
 BAD_INPUT = {
     "no-config": (None, {}, r"^manfred: manfred\.cfg: not found", "missing-file"),
-    "unknown-key": (
-        "guest = selftest\ngest = linux\n",
-        {},
-        r'^manfred\.cfg:2: .*"gest".*guest.*kernel',
-        "config",
-    ),
     "bad-value": ("guest = foo\n", {}, r"^manfred\.cfg:1: .*foo.*selftest, linux", "config"),
-    "no-equals": ("# comment\n\nguest\n", {}, r"^manfred\.cfg:3: ", "config"),
-    "bad-memory": ("memory = lots\n", {}, r"^manfred\.cfg:1: memory", "config"),
-    "nul-byte": (b"guest = self\0test\n", {}, r"^manfred\.cfg:1: ", "config"),
-    # As Windows' Notepad writes it.
-    "utf-16": (
-        "guest = selftest\r\n".encode("utf-16"),
-        {},
-        r"^manfred\.cfg:1: the file is in UTF-16: save it as UTF-8$",
-        "config",
-    ),
-    "binary": (RUBBISH.randbytes(20000), {}, r"^manfred\.cfg:1: byte 0x.. in the line", "config"),
-    "not-utf-8": (
-        "guest = selftest # für alle\n".encode("latin-1"),
-        {},
-        r"^manfred\.cfg:1: byte 0xfc in the line; allowed is plain text in UTF-8",
-        "config",
-    ),
+    "nul-byte": (b"guest = selftest\nfred = s\0ft\n", {}, r"^manfred\.cfg:2: ", "config"),
     "linux-without-kernel": ("guest = linux\n", {}, r"^manfred\.cfg:.*needs.*kernel", "config"),
     "huge-config": (
         RUBBISH.randbytes(MIB),
@@ -57,19 +36,6 @@ BAD_INPUT = {
         {"k": b"not a kernel"},
         r"^manfred: initrd = \\absent: not found",
         "missing-file",
-    ),
-    "unknown-section": ("log = info\n[linux]\n", {}, r"^manfred\.cfg:2: .*\[guest NAME\]", "config"),
-    "key-of-all-in-section": (
-        "[guest a]\nlog = info\n",
-        {},
-        r'^manfred\.cfg:2: "log" is no key of a guest; allowed are guest, kernel',
-        "config",
-    ),
-    "two-owners-of-the-devices": (
-        "kernel = \\k\n\n[guest a]\nguest = linux\n[guest b]\nguest = multiboot\n",
-        {},
-        r"^manfred\.cfg:5: guest b: .*passthrough.*one guest.*guest a has it",
-        "config",
     ),
     "missing-kernel-of-a-section": (
         "[guest a]\n[guest b]\nguest = linux\nkernel = \\absent\n",
@@ -219,9 +185,4 @@ class TestOptions:
     def test_of_no_section(self, shell):
         log = shell("guest=selftest b.fred=off", program="manfred")
         log.find(r"^manfred: options: no section \[guest b\] in the file")
-        log.ends("failed", "config")
-
-    def test_bad_option(self, shell):
-        log = shell("guest=selftest fred=maybe")
-        log.find(r"^manfred: options: fred.*maybe.*auto, native, soft, off")
         log.ends("failed", "config")
