@@ -204,7 +204,7 @@ build/manfred.efi: $(LOADER_OBJECTS) build/efi/lib.a
 build/fredcheck.efi: $(FREDCHECK_OBJECTS) build/efi/lib.a
 	$(efi_link)
 
-build/tools/chain.efi: $(patsubst %,build/efi/boot/%.o,la57.c la57.asm)
+build/tools/chain.efi: $(patsubst %,build/efi/%.o,boot/la57.c boot/la57.asm tools/efi/no_execute.c)
 build/tools/vtd.efi: build/efi/vmm/vtd.c.o build/efi/vmm/ept.c.o
 build/tools/screen.efi: build/efi/build/gen/font.c.o
 

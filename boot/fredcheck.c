@@ -11,6 +11,7 @@
 #include "lib/debug_exit.h"
 #include "lib/format.h"
 #include "lib/layout.h"
+#include "lib/paging.h"
 #include "lib/result_screen.h"
 #include "lib/results_json.h"
 #include "lib/string.h"
@@ -24,6 +25,22 @@
 #define LINE_MAX  128
 #define JSON_MAX  0x4000
 #define TEXT_SIZE 0x80000ULL /* several times what the suite prints */
+
+/* EFI_MEMORY_ATTRIBUTE_PROTOCOL (UEFI 2.10), as far as it is used here. */
+#define MEMORY_ATTRIBUTE_GUID                                          \
+	{                                                              \
+		0xf4560cf6, 0x40ec, 0x4b4a,                            \
+		{                                                      \
+			0xa1, 0x92, 0xbf, 0x1d, 0x57, 0xd0, 0xb1, 0x89 \
+		}                                                      \
+	}
+
+struct memory_attribute {
+	void *get, *set;
+	EFI_STATUS(EFIAPI *clear)
+	(struct memory_attribute *this, EFI_PHYSICAL_ADDRESS base, UINT64 length,
+	 UINT64 attributes);
+};
 
 /* EFI_TIMER_ARCH_PROTOCOL (PI 1.7, volume 2, 12.13), as far as it is used here. */
 #define TIMER_GUID                                                     \
@@ -72,6 +89,37 @@ static EFI_STATUS allocate_at(EFI_PHYSICAL_ADDRESS base, uint64_t end)
 	return EFI_SUCCESS;
 }
 
+static bool can_be_executed(uint64_t address)
+{
+	struct page_pool pool = { 0 };
+	struct address_space space = { .pml4 = la57_lower_tables(), .pool = &pool };
+	enum page_rights rights;
+	uint64_t physical;
+
+	return paging_lookup(&space, address, &physical, &rights) && (rights & PAGE_EXECUTE);
+}
+
+/*
+ * The suite begins and ends with the firmware's page tables, and newer firmware lets nothing be
+ * executed in memory that it gives away, unless it is asked to.
+ */
+static bool allow_execution(uint64_t base, uint64_t end)
+{
+	EFI_GUID guid = MEMORY_ATTRIBUTE_GUID;
+	struct memory_attribute *memory;
+	void *found;
+
+	if (!EFI_ERROR(loader.boot->LocateProtocol(&guid, NULL, &found))) {
+		memory = found;
+		memory->clear(memory, base, (end - base + PAGE_MASK) & ~PAGE_MASK, EFI_MEMORY_XP);
+	}
+	return can_be_executed(base) ||
+	       loader_fail(&loader, EFI_ACCESS_DENIED, "no-execute",
+			   "the firmware lets nothing be executed at 0x%llx, where the suite must "
+			   "be",
+			   (unsigned long long)base);
+}
+
 /* At the image's own addresses: no others will do, it is not position-independent. */
 static bool allocate_segment(const struct elf_segment *segment)
 {
@@ -85,7 +133,7 @@ static bool allocate_segment(const struct elf_segment *segment)
 				   "suite must be (status 0x%lx)",
 				   (unsigned long long)base, (unsigned long long)end - 1,
 				   (unsigned long)status);
-	return true;
+	return !(segment->flags & ELF_SEGMENT_EXECUTE) || allow_execution(base, end);
 }
 
 /* Behind the image; without it there is no file of the suite's output. */

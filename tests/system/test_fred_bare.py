@@ -63,6 +63,15 @@ class TestBare:
             assert unexpected == lines.count(("", " # TODO"))
 
 
+class TestNoExecute:
+    """Firmware that lets nothing be executed in the memory that it gives away, unless it is asked to."""
+
+    def test_is_asked_to(self, fred_bochs, fredcheck):
+        log = fredcheck(fred_bochs, firmware="no-execute", tests="fred-nmi.*")
+        log.ends("ok", "tests-passed")
+        log.find(r"^fredcheck: loader: results are in")
+
+
 class TestUnlistedErrata:
     def test_deviations_are_failures_unless_they_are_listed(self, fred_bochs, fredcheck):
         """The emulator's #DB for general detect lacks its cause (FR-12)."""

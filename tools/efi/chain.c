@@ -6,13 +6,15 @@
  * off; with a file \acpi one whose firmware has these ACPI tables. The file is
  * their memory from ACPI_ADDRESS on, and begins with the root pointer. With a
  * file \la57 it is one whose firmware runs with 5-level paging, with a file
- * \small-screen one with a screen of 640x480.
+ * \small-screen one with a screen of 640x480, and with a file \no-execute one
+ * that lets nothing be executed in the memory that it gives away.
  */
 #include <efi.h>
 
 #include "boot/cpu.h"
 #include "boot/la57.h"
 #include "lib/format.h"
+#include "tools/efi/no_execute.h"
 #include "tools/efi/serial.h"
 
 #define OPTIONS_MAX	       2048
@@ -190,6 +192,15 @@ static EFI_STATUS use_five_levels_if_asked(EFI_SYSTEM_TABLE *system, EFI_HANDLE 
 	return EFI_SUCCESS;
 }
 
+static EFI_STATUS forbid_execution_if_asked(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume)
+{
+	EFI_FILE_PROTOCOL *file;
+
+	if (EFI_ERROR(open_file(system, volume, L"\\no-execute", &file)))
+		return EFI_SUCCESS;
+	return forbid_execution(system);
+}
+
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 {
 	EFI_GUID guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
@@ -205,6 +216,9 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	if (EFI_ERROR(status))
 		return status;
 	status = use_five_levels_if_asked(system, self->DeviceHandle);
+	if (EFI_ERROR(status))
+		return status;
+	status = forbid_execution_if_asked(system, self->DeviceHandle);
 	if (EFI_ERROR(status))
 		return status;
 	status = read_program(system, self->DeviceHandle, &program, &size);
