@@ -164,7 +164,8 @@ class TestFredcheckFiles:
 class TestFredcheckFullVolume:
     def test_costs_only_the_files(self, fred_bochs):
         image = emulator.BUILD / "system" / "TestFredcheckFullVolume" / "disk.img"
-        boot.fredcheck_image(image, {"tests": "fred-nmi*"})
+        errata = fred_bochs.errata(emulator.Machine())
+        boot.fredcheck_image(image, {"tests": "fred-nmi*", "errata": errata})
         fill(image)
         result = boot.boot(fred_bochs, image, timeout=120, grace=0)
         image.unlink()
