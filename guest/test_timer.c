@@ -4,8 +4,11 @@
 #include "guest/suite.h"
 
 #define TICKS	  20000
-#define WAIT_MAX  10000000ULL
-#define TOLERANCE 10000 /* of ticks between the end of the time and the handler */
+#define WAIT_MAX  100000000ULL
+#define TURNS_MAX 10000000ULL
+#define TOLERANCE 10000 /* of ticks between the end of the time and the handler, or its start */
+/* System management mode may take any time away, but not each time. */
+#define ATTEMPTS 10
 
 static bool timer_works;
 
@@ -23,7 +26,7 @@ static uint64_t wait_for_event(uint64_t start)
 	return read_tsc() - start;
 }
 
-static void fires_once(uint64_t ticks)
+static uint64_t fire_once(uint64_t ticks)
 {
 	uint64_t start, passed;
 
@@ -35,17 +38,29 @@ static void fires_once(uint64_t ticks)
 		;
 	interrupts_off();
 	expect_event(VECTOR_INTERRUPT, 0);
-	/* The time began a little before `start`: in the VMM. */
-	check("not much too early", passed + TOLERANCE / 10 > ticks);
-	check("not much too late", passed < ticks + TOLERANCE);
+	return passed;
+}
+
+static void fires_once(uint64_t ticks)
+{
+	bool early = true, late = true;
+
+	for (unsigned int i = 0; i < ATTEMPTS && (early || late); i++) {
+		const uint64_t passed = fire_once(ticks);
+
+		/* The time began before: in the VMM. */
+		early = passed + TOLERANCE <= ticks;
+		late = passed >= ticks + TOLERANCE;
+	}
+	check("not much too early", !early);
+	check("not much too late", !late);
 	timer_works = catcher.count == 1;
 }
 
-static void survives_exits(uint64_t argument)
+static uint64_t fire_among_exits(void)
 {
 	uint64_t start, passed;
 
-	(void)argument;
 	arm(TICKS);
 	start = read_tsc();
 	interrupts_on();
@@ -54,8 +69,17 @@ static void survives_exits(uint64_t argument)
 	passed = read_tsc() - start;
 	interrupts_off();
 	expect_event(VECTOR_INTERRUPT, 0);
-	check("not much too late for a clock that stands still in the VMM",
-	      passed < 20 * (TICKS + TOLERANCE));
+	return passed;
+}
+
+static void survives_exits(uint64_t argument)
+{
+	bool late = true;
+
+	(void)argument;
+	for (unsigned int i = 0; i < ATTEMPTS && late; i++)
+		late = fire_among_exits() >= 20 * (TICKS + TOLERANCE);
+	check("not much too late for a clock that stands still in the VMM", !late);
 }
 
 static void waits_for_sti(uint64_t argument)
@@ -75,7 +99,7 @@ static void waits_for_sti(uint64_t argument)
 
 static void preempts(uint64_t argument)
 {
-	uint64_t turns = WAIT_MAX;
+	uint64_t turns = TURNS_MAX;
 
 	(void)argument;
 	arm(TICKS);
@@ -119,7 +143,7 @@ static void hlt_with_pending_interrupt(uint64_t argument)
 static void physical_interrupt(uint64_t argument)
 {
 	const uint64_t before = exits(EXIT_REASON_EXTERNAL_INTERRUPT);
-	uint64_t wanted;
+	bool wanted;
 
 	(void)argument;
 	catch_begin();
@@ -128,8 +152,8 @@ static void physical_interrupt(uint64_t argument)
 	wait_for_event(read_tsc());
 	interrupts_off();
 	expect_event(VECTOR_INTERRUPT, 0);
-	check_equal("external-interrupt exits", exits(EXIT_REASON_EXTERNAL_INTERRUPT) - before,
-		    wanted);
+	check("external-interrupt exits",
+	      !wanted || exits(EXIT_REASON_EXTERNAL_INTERRUPT) != before);
 }
 
 /* Its exit may come while the guest cannot take it. */
