@@ -239,6 +239,37 @@ static void sti_shadow(uint64_t rflags)
 	expect_fred_event(&expected);
 }
 
+/* RF holds a breakpoint at the target off; PUSHF cannot tell that it was loaded. */
+static void breakpoint(uint64_t rf)
+{
+	struct fred_frame *const frame = return_frame_ring0();
+
+	if (!has_breakpoints()) {
+		test_skip("this processor ignores breakpoints in DR0");
+		return;
+	}
+	frame->rflags |= rf;
+	fred_begin(&(struct fred_setup){ .stklvls = FRED_STKLVL(VECTOR_DB, 3) });
+	write_dr0(frame->rip);
+	write_dr7(DR7_RESET | DR7_L0);
+	fred_try_erets(frame);
+	write_dr7(DR7_RESET);
+	if (rf) {
+		expect_no_fred_event();
+		check_landed(frame);
+		return;
+	}
+	expect_fred_event(&(struct fred_expected){
+		.type = EVENT_HARDWARE_EXCEPTION,
+		.vector = VECTOR_DB,
+		.level = 3,
+		.rip = frame->rip,
+		.rsp = frame->rsp,
+		.event_data = DR6_B0,
+	});
+	check_equal("returns", return_landed.count, 0);
+}
+
 static void frame_not_mapped(uint64_t argument)
 {
 	const struct fred_frame *const frame = return_frame_ring0();
@@ -376,6 +407,8 @@ static const struct test tests[] = {
 	{ "null_ss_and_other_in_frame_faults", null_ss, SELECTOR_KERNEL_DATA },
 	{ "tf_steps_one_instruction", single_step, 0 },
 	{ "tf_and_ss_bit_17_step_none", single_step, FRED_SS_SOFTWARE },
+	{ "rf_holds_breakpoint_off", breakpoint, RFLAGS_RF },
+	{ "breakpoint_without_rf", breakpoint, 0 },
 	{ "ss_bit_16_makes_sti_shadow", sti_shadow, RFLAGS_IF },
 	{ "ss_bit_16_without_if_makes_none", sti_shadow, 0 },
 	{ "frame_not_mapped_faults", frame_not_mapped, 0 },

@@ -223,6 +223,53 @@ static void single_step(uint64_t ss_bits)
 	expect_fred_event(&expected);
 }
 
+/* RF holds a breakpoint at the target off, which is a NOP before return_user64. */
+static void breakpoint(uint64_t rf)
+{
+	struct fred_frame *const frame = return_frame_ring3();
+	struct fred_expected expected;
+
+	if (!has_breakpoints()) {
+		test_skip("this processor ignores breakpoints in DR0");
+		return;
+	}
+	frame->rip = (uintptr_t)return_user_nop;
+	frame->rflags |= rf;
+	fred_begin(&(struct fred_setup){ 0 });
+	fred.hook = return_leave;
+	write_dr0(frame->rip);
+	write_dr7(DR7_RESET | DR7_L0);
+	fred_try_eretu(frame);
+	write_dr7(DR7_RESET);
+	expected = (struct fred_expected){
+		.type = EVENT_HARDWARE_EXCEPTION,
+		.vector = VECTOR_DB,
+		.ring = 3,
+		.rip = frame->rip,
+		.rsp = frame->rsp,
+		.rflags = RFLAGS_IF,
+		.event_data = DR6_B0,
+	};
+	if (rf) {
+		expected.type = EVENT_SOFTWARE_INTERRUPT;
+		expected.vector = VECTOR_SOFTWARE;
+		expected.length = INT_N_LENGTH;
+		expected.rip = (uintptr_t)return_user64_saved;
+		expected.event_data = 0;
+	}
+	expect_fred_event(&expected);
+}
+
+/* The frame itself so many bytes below where delivery would have put it. */
+static void frame_not_aligned(uint64_t offset)
+{
+	struct fred_frame *const frame = return_frame_ring3();
+	struct fred_frame *const other = (struct fred_frame *)((uintptr_t)frame - offset);
+
+	*other = *frame;
+	expect_ring3(other, false);
+}
+
 static void flat_compat(uint64_t high_garbage)
 {
 	struct fred_frame *const frame = compat_frame(COMPAT_CODE);
@@ -439,6 +486,24 @@ static void frame_not_mapped(uint64_t argument)
 	check_equal("page of CR2", fred.events[0].cr2 & ~PAGE_MASK, (uintptr_t)page);
 }
 
+static void frame_not_canonical(uint64_t argument)
+{
+	const struct fred_frame *const frame = (struct fred_frame *)NON_CANONICAL;
+
+	(void)argument;
+	fred_begin(&(struct fred_setup){ .stklvls = FRED_STKLVL(VECTOR_SS, 1) });
+	fred.hook = return_leave;
+	fred_try_eretu(frame);
+	expect_fred_event(&(struct fred_expected){
+		.type = EVENT_HARDWARE_EXCEPTION,
+		.vector = VECTOR_SS,
+		.level = 1,
+		.rip = (uintptr_t)fred_eretu_instruction,
+		.rsp = (uintptr_t)frame,
+		.rflags = RFLAGS_RF,
+	});
+}
+
 #define CS_BIT(n)                                 \
 	{                                         \
 		"cs_bit_" #n "_faults", cs_bit, n \
@@ -496,6 +561,9 @@ static const struct test tests[] = {
 	{ "gs_base_swapped_once", gs_base_swapped, 0 },
 	{ "tf_steps_one_instruction", single_step, 0 },
 	{ "tf_and_ss_bit_17_step_none", single_step, FRED_SS_SOFTWARE },
+	{ "rf_holds_breakpoint_off", breakpoint, RFLAGS_RF },
+	{ "breakpoint_without_rf", breakpoint, 0 },
+	{ "frame_misaligned_by_8", frame_not_aligned, 8 },
 	{ "at_level_1_faults", level_above_0, 1 },
 	{ "at_level_2_faults", level_above_0, 2 },
 	{ "at_level_3_faults", level_above_0, 3 },
@@ -523,6 +591,7 @@ static const struct test tests[] = {
 	{ "ss_not_present_faults", gdt_bad_ss, SS_NOT_PRESENT },
 	{ "compat_rip_beyond_limit_faults", rip_beyond_limit, 0 },
 	{ "frame_not_mapped_faults", frame_not_mapped, 0 },
+	{ "frame_not_canonical_faults", frame_not_canonical, 0 },
 	RIP_BIT(47),
 	RIP_BIT(48),
 	RIP_BIT(55),
