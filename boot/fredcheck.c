@@ -7,6 +7,7 @@
 #include "boot/cpu.h"
 #include "boot/la57.h"
 #include "boot/loader.h"
+#include "boot/memory_attribute.h"
 #include "lib/console.h"
 #include "lib/debug_exit.h"
 #include "lib/format.h"
@@ -25,22 +26,6 @@
 #define LINE_MAX  128
 #define JSON_MAX  0x4000
 #define TEXT_SIZE 0x80000ULL /* several times what the suite prints */
-
-/* EFI_MEMORY_ATTRIBUTE_PROTOCOL (UEFI 2.10), as far as it is used here. */
-#define MEMORY_ATTRIBUTE_GUID                                          \
-	{                                                              \
-		0xf4560cf6, 0x40ec, 0x4b4a,                            \
-		{                                                      \
-			0xa1, 0x92, 0xbf, 0x1d, 0x57, 0xd0, 0xb1, 0x89 \
-		}                                                      \
-	}
-
-struct memory_attribute {
-	void *get, *set;
-	EFI_STATUS(EFIAPI *clear)
-	(struct memory_attribute *this, EFI_PHYSICAL_ADDRESS base, UINT64 length,
-	 UINT64 attributes);
-};
 
 /* EFI_TIMER_ARCH_PROTOCOL (PI 1.7, volume 2, 12.13), as far as it is used here. */
 #define TIMER_GUID                                                     \

@@ -73,25 +73,6 @@ class TestMultiboot:
         log.ends("failed", "vmm-memory")
 
 
-class TestProcessors:
-    """What the loader says about the machine and the VMM's region, before the VMM starts."""
-
-    @pytest.fixture(scope="class")
-    def log(self, manfred):
-        config = "tests = cpuid.*\n[guest a]\n[guest b]\n"
-        return manfred(config, machine=emulator.Machine(cpus=2))
-
-    def test_are_known_by_their_apic_ids(self, log):
-        log.find(r"^manfred: loader: 2 processors")
-        page = log.find(r"^manfred: loader: APIC IDs 0 1; the page .* is at 0x([0-9a-f]+)$")[1]
-        assert 0 < int(page, 16) < 1 << 20
-        assert int(page, 16) % 4096 == 0
-
-    def test_guest_runs(self, log):
-        log.says(r"entering guest a")
-        log.ends("ok")
-
-
 class TestTripleFault:
     @pytest.fixture(scope="class")
     def log(self, manfred):

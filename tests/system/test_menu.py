@@ -178,9 +178,11 @@ class TestSuite:
 class TestBareSuite:
     def test_runs(self, fred_bochs, bochs_terminal, tmp_path):
         image = tmp_path / "disk.img"
+        errata = fred_bochs.errata(emulator.Machine())
+        config = {"tests": "fred-nmi.*", "at_end": "halt", "errata": errata}
         files = {
             "fredcheck.efi": boot.FREDCHECK,
-            "fredcheck.cfg": b"tests = fred-nmi.*\nat_end = halt\n",
+            "fredcheck.cfg": boot.config_text(config).encode(),
         }
         boot.manfred_image(image, {"menu": 300}, files)
         terminal = bochs_terminal(image)

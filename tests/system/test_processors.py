@@ -19,6 +19,12 @@ class TestSecondProcessor:
         config = "[guest two]\nguest = selftest\ncpus = 2\ntests = smp.*\n"
         return manfred(config, machine=emulator.Machine(cpus=2))
 
+    def test_are_known_by_their_apic_ids(self, log):
+        log.find(r"^manfred: loader: 2 processors")
+        page = log.find(r"^manfred: loader: APIC IDs 0 1; the page .* is at 0x([0-9a-f]+)$")[1]
+        assert 0 < int(page, 16) < 1 << 20
+        assert int(page, 16) % 4096 == 0
+
     def test_all_run_the_vmm(self, log):
         log.says(r"2 of 2 processors run the VMM")
 

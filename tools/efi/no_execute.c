@@ -5,6 +5,7 @@
 #include "tools/efi/no_execute.h"
 
 #include "boot/cpu.h"
+#include "boot/memory_attribute.h"
 #include "lib/layout.h"
 #include "lib/x86/msr.h"
 
@@ -18,21 +19,6 @@
 /* The built-in guest begins at 2 MiB, and has less than this. */
 #define FORBIDDEN_FIRST SIZE_2M
 #define FORBIDDEN_END	(8 * SIZE_2M)
-
-#define MEMORY_ATTRIBUTE_GUID                                          \
-	{                                                              \
-		0xf4560cf6, 0x40ec, 0x4b4a,                            \
-		{                                                      \
-			0xa1, 0x92, 0xbf, 0x1d, 0x57, 0xd0, 0xb1, 0x89 \
-		}                                                      \
-	}
-
-struct memory_attribute {
-	void *get, *set;
-	EFI_STATUS(EFIAPI *clear)
-	(struct memory_attribute *this, EFI_PHYSICAL_ADDRESS base, UINT64 length,
-	 UINT64 attributes);
-};
 
 static uint64_t *tables; /* PML4, page-directory-pointer table, and a directory for each GiB */
 
