@@ -147,7 +147,7 @@ class TestPage:
         assert "/nowhere/serial.log" in capsys.readouterr().err
 
 
-TIMELINE = {"guest": "selftest", "cmdline": "scenario=timeline", "log": "trace"}
+TIMELINE_BOOT = {"guest": "selftest", "cmdline": "scenario=timeline", "log": "trace"}
 
 
 def steps_in_the_docs(way):
@@ -165,7 +165,7 @@ class TestOfABoot:
 
     @pytest.fixture(scope="class")
     def timeline(self, manfred):
-        return manfred({**TIMELINE, "fred": "soft"})
+        return manfred({**TIMELINE_BOOT, "fred": "soft"})
 
     @pytest.fixture(scope="class")
     def page(self, suite, timeline, tmp_path_factory):
@@ -218,5 +218,5 @@ class TestOfABoot:
 
 class TestOfANativeBoot:
     def test_picture_in_the_docs(self, fred_bochs, manfred):
-        log = manfred({**TIMELINE, "fred": "native"}).result.log
+        log = manfred({**TIMELINE_BOOT, "fred": "native"}).result.log
         assert steps_in_the_docs("native") == step_texts(timeline_tool.picture("native", log))

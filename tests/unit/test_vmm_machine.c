@@ -173,8 +173,9 @@ TEST(the_docs_list_what_is_needed)
 	assert_in_range(name_count, 20, NAMES_MAX);
 	for (unsigned int i = 0; i < name_count; i++) {
 		char row[NAME_SIZE + 8];
+		const int length = snprintf(row, sizeof(row), "\n| %s |", names[i]);
 
-		snprintf(row, sizeof(row), "\n| %s |", names[i]);
+		assert_in_range(length, 1, sizeof(row) - 1);
 		if (strstr(docs, row) == NULL)
 			fail_msg(DOCS " has no row for: %s", names[i]);
 	}
