@@ -219,9 +219,8 @@ static uint32_t own_apic_id(void)
 }
 
 /*
- * Those that the firmware has disabled must not be started, so they do not count. The MADT is what
- * the VMM goes by, whose region has to have room for them all; the protocol is for firmware without
- * ACPI.
+ * Those that the firmware has disabled must not be started, so they do not count: the VMM starts
+ * all that are here. The protocol is for firmware without a MADT.
  */
 static void find_processors(struct loader *loader)
 {

@@ -283,6 +283,7 @@ static bool start_conformance(struct loader *loader, enum fred_mode fred)
 	if (fred == FRED_NATIVE && !processor_has_fred())
 		return loader_fail(loader, EFI_UNSUPPORTED, "no-fred",
 				   "this processor has no FRED (CPUID.(7,1):EAX[17] is 0)");
+	/* Before manfred.cfg's guests are given up: the menu's first entry needs them. */
 	if (!check_processor(loader))
 		return false;
 	config_choose_selftest(config, fred);

@@ -9,7 +9,6 @@
 
 #include <stddef.h>
 
-#include "lib/acpi.h"
 #include "lib/string.h"
 #include "lib/x86/cpu.h"
 #include "vmm/apic.h"
@@ -48,7 +47,6 @@ struct ap_start_parameters {
 
 extern const uint8_t ap_start_begin[], ap_start_parameters[], ap_start_end[];
 
-static struct acpi_machine found;
 static struct cpu *cpus[CONFIG_CPUS_MAX];
 static unsigned int count;
 static void (*entry_of_all)(void);
@@ -140,18 +138,6 @@ static bool start(uint32_t apic, unsigned int id, uint64_t page, struct ap_start
 	return true;
 }
 
-/* By the MADT; firmware that gives none knows them by its MP services. */
-static void find_processors(const struct boot_info *boot)
-{
-	struct acpi acpi;
-
-	if (boot->rsdp != 0 && !acpi_init(&acpi, boot->rsdp) && acpi_read_machine(&acpi, &found) &&
-	    found.processor_count != 0)
-		return;
-	found.processor_count = boot->processor_count;
-	memcpy(found.apic_ids, boot->apic_ids, sizeof(boot->apic_ids));
-}
-
 void smp_start(const struct boot_info *boot)
 {
 	struct cpu *const self = cpu_current();
@@ -160,8 +146,7 @@ void smp_start(const struct boot_info *boot)
 
 	self->apic_id = apic_id();
 	cpus[count++] = self;
-	find_processors(boot);
-	limit = config_processors(&boot->config, found.processor_count);
+	limit = config_processors(&boot->config, boot->processor_count);
 	if (limit > 1 && boot->ap_page == 0) {
 		log_error("no free page below 1 MiB: the other processors cannot be started");
 		return;
@@ -169,13 +154,13 @@ void smp_start(const struct boot_info *boot)
 	if (limit > 1) {
 		memory_map_start_page(boot->ap_page);
 		parameters = prepare_page(boot->ap_page);
-		for (uint32_t i = 0; i < found.processor_count && count < limit; i++)
-			if (found.apic_ids[i] != self->apic_id &&
-			    start(found.apic_ids[i], count, boot->ap_page, parameters))
+		for (uint32_t i = 0; i < boot->processor_count && count < limit; i++)
+			if (boot->apic_ids[i] != self->apic_id &&
+			    start(boot->apic_ids[i], count, boot->ap_page, parameters))
 				count++;
 		memory_unmap_start_page(boot->ap_page);
 	}
-	log_info("%u of %u processors run the VMM", count, found.processor_count);
+	log_info("%u of %u processors run the VMM", count, boot->processor_count);
 }
 
 void smp_run(void (*entry)(void))

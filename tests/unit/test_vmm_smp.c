@@ -10,7 +10,6 @@
 #include <time.h>
 
 #include "tests/unit/unit.h"
-#include "lib/acpi.h"
 #include "lib/layout.h"
 #include "tests/unit/model/model.h"
 #include "vmm/apic.h"
@@ -220,12 +219,6 @@ void memory_unmap_start_page(uint64_t page)
 {
 	assert_int_equal(page, START_PAGE);
 	start_page_mapped = false;
-}
-
-const void *acpi_map(uint64_t physical __attribute__((unused)),
-		     uint64_t size __attribute__((unused)))
-{
-	return NULL;
 }
 
 /* ---- What the processors do: the same job, all at a time ---- */
