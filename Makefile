@@ -49,10 +49,13 @@ MODEL_CFLAGS = -Itests/unit/model $(UNIT_CFLAGS)
 NASMFLAGS := -f elf64 -g -Werror -Ibuild/gen/ -I./
 
 VMM_SOURCES := $(filter-out vmm/offsets.c,$(wildcard vmm/*.c vmm/*/*.c vmm/*.asm vmm/*/*.asm))
-GUEST_SOURCES := $(wildcard guest/*.c guest/*/*.c guest/*.asm guest/*/*.asm)
+GUEST_SOURCES := $(wildcard guest/*/*.c guest/*/*.asm guest/*/*/*.c guest/*/*/*.asm)
 BOOT_SOURCES := $(wildcard boot/*.c boot/*.asm)
 LIB_SOURCES := $(wildcard lib/*.c)
-UNIT_TESTS := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/test_*.c))
+# tests/unit/ is sorted as the sources are: tests/unit/lib/ and, by the rooms of vmm/, tests/unit/vmm/.
+LIB_TESTS := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/lib/test_*.c))
+VMM_TESTS := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/vmm/*/test_*.c))
+UNIT_TESTS := $(LIB_TESTS) $(VMM_TESTS)
 
 # What the build makes or fetches: the screen's font, and the QR codes on it.
 SCREEN_SOURCES := build/gen/font.c build/gen/qrcodegen.c
@@ -110,11 +113,12 @@ $(eval $(call object_rules,model,MODEL_CFLAGS))
 $(filter %.asm.o,$(VMM_OBJECTS)): build/gen/offsets.inc
 
 # What guests pay for at every exit: no frame pointers there. A backtrace passes these functions over.
-HOT_PATH := sched switch timer sipi vcpu fred exit cpuid msr event ept hypercall soft_fred soft_engine soft_walk
+HOT_PATH := run/sched vcpu/context vcpu/timer run/startup vcpu/vcpu fred/native exits/table vcpu/cpuid_policy \
+	vcpu/msr_policy vcpu/event vmx/ept exits/hypercall soft/soft soft/engine soft/walk
 $(HOT_PATH:%=build/vmm/vmm/%.c.o): VMM_CFLAGS += -fomit-frame-pointer
 # The VMM has no vector registers: its stack needs no more than a register's alignment, and keeping
 # more costs two instructions in skip_instruction(), and in others.
-$(patsubst %,build/vmm/vmm/%.c.o,exit soft_fred soft_engine): VMM_CFLAGS += $(STACK_8)
+$(patsubst %,build/vmm/vmm/%.c.o,exits/table soft/soft soft/engine): VMM_CFLAGS += $(STACK_8)
 
 # Constants that the VMM's assembly needs: the compiler prints them as "->NAME $value".
 build/gen/offsets.inc: vmm/offsets.c build/.flags
@@ -205,7 +209,7 @@ build/fredcheck.efi: $(FREDCHECK_OBJECTS) build/efi/lib.a
 	$(efi_link)
 
 build/tools/chain.efi: $(patsubst %,build/efi/%.o,boot/la57.c boot/la57.asm tools/efi/no_execute.c)
-build/tools/vtd.efi: build/efi/vmm/vtd.c.o build/efi/vmm/ept.c.o
+build/tools/vtd.efi: build/efi/vmm/vmx/vtd.c.o build/efi/vmm/vmx/ept.c.o
 build/tools/screen.efi: build/efi/build/gen/font.c.o
 
 build/tools/%.efi: build/efi/tools/efi/%.c.o build/efi/lib.a
@@ -296,29 +300,35 @@ build/unit/host.a: $(patsubst %,build/unit/%.o,$(filter-out lib/string.c,$(LIB_S
 	@rm -f $@
 	$(Q)$(AR) rcsD $@ $^
 
-build/unit/test_%: build/unit/tests/unit/test_%.c.o build/unit/host.a
+$(LIB_TESTS): build/unit/%: build/unit/tests/unit/%.c.o build/unit/host.a
+	@mkdir -p $(@D)
 	$(call say,LD )
 	$(Q)$(CC) $(UNIT_CFLAGS) $^ -lcmocka -o $@
 
-build/unit/test_result_screen: $(SCREEN_SOURCES:%=build/unit/%.o)
+build/unit/lib/test_result_screen: $(SCREEN_SOURCES:%=build/unit/%.o)
 
-# tests/unit/test_vmm_NAME.c tests vmm/NAME.c; some of them together with what they put to use.
-VMM_TESTS := $(filter build/unit/test_vmm_%,$(UNIT_TESTS))
-build/unit/test_vmm_hypercall: build/model/vmm/event.c.o
-build/unit/test_vmm_sched: $(patsubst %,build/model/vmm/%.c.o,event timer)
-build/unit/test_vmm_sipi: build/model/vmm/store_decode.c.o
-build/unit/test_vmm_smp: build/model/vmm/ap_start.asm.o
-build/unit/test_vmm_snapshot: $(patsubst %,build/model/vmm/%.c.o,event fred switch timer)
-build/unit/test_vmm_soft_engine: build/model/vmm/soft_walk.c.o
-build/unit/test_vmm_soft_fred: $(patsubst %,build/model/vmm/%.c.o, \
-	event fred soft_decode soft_engine soft_walk)
-$(VMM_TESTS): build/unit/test_vmm_%: build/model/tests/unit/test_vmm_%.c.o build/model/vmm/%.c.o \
-		build/model/tests/unit/model/model.c.o build/unit/host.a
+# tests/unit/vmm/ROOM/test_NAME.c tests vmm/ROOM/NAME.c; some of them together with what they put to use.
+define vmm_test_uses
+build/unit/vmm/$(1): $(patsubst %,build/model/vmm/%.o,$(2))
+endef
+vmm_test = $(eval $(call vmm_test_uses,$(1),$(2)))
+$(call vmm_test,exits/test_hypercall,vcpu/event.c)
+$(call vmm_test,run/test_sched,vcpu/event.c vcpu/timer.c)
+$(call vmm_test,run/test_startup,run/store_decode.c)
+$(call vmm_test,host/test_smp,host/ap_start.asm)
+$(call vmm_test,run/test_snapshot,vcpu/event.c fred/native.c vcpu/context.c vcpu/timer.c)
+$(call vmm_test,soft/test_engine,soft/walk.c)
+$(call vmm_test,soft/test_soft,vcpu/event.c fred/native.c soft/decode.c soft/engine.c soft/walk.c)
+# The file under test: the same path without "test_".
+$(foreach test,$(VMM_TESTS:build/unit/%=%),$(eval build/unit/$(test): \
+	build/model/tests/unit/$(test).c.o build/model/$(dir $(test))$(patsubst test_%,%,$(notdir $(test))).c.o))
+$(VMM_TESTS): build/model/tests/unit/model/model.c.o build/unit/host.a
+	@mkdir -p $(@D)
 	$(call say,LD )
 	$(Q)$(CC) $(UNIT_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -Wl,-z,noexecstack -lcmocka -o $@
 
-$(patsubst build/%,build/unit/tests/%.c.o,$(filter-out $(VMM_TESTS),$(UNIT_TESTS))) \
-$(VMM_TESTS:build/%=build/model/tests/%.c.o) build/model/tests/unit/model/model.c.o: | build/.setup-test
+$(LIB_TESTS:build/unit/%=build/unit/tests/unit/%.c.o) $(VMM_TESTS:build/unit/%=build/model/tests/unit/%.c.o) \
+build/model/tests/unit/model/model.c.o: | build/.setup-test
 
 .PHONY: unit
 unit: $(UNIT_TESTS)
@@ -371,8 +381,8 @@ syntax: build/gen/qrcodegen.h
 	$(call syntax_check,$(VMM_SOURCES) $(LIB_SOURCES),VMM_CFLAGS)
 	$(call syntax_check,$(GUEST_SOURCES),GUEST_CFLAGS)
 	$(call syntax_check,$(BOOT_SOURCES) $(wildcard tools/efi/*.c),EFI_CFLAGS)
-	$(call syntax_check,$(filter-out tests/unit/test_vmm_%,$(wildcard tests/unit/*.c)),UNIT_CFLAGS)
-	$(call syntax_check,$(wildcard tests/unit/test_vmm_*.c tests/unit/model/*.c),MODEL_CFLAGS)
+	$(call syntax_check,$(wildcard tests/unit/lib/*.c),UNIT_CFLAGS)
+	$(call syntax_check,$(wildcard tests/unit/vmm/*/*.c tests/unit/model/*.c),MODEL_CFLAGS)
 
 .PHONY: clean
 clean:

@@ -17,7 +17,7 @@
 #include "lib/elf.h"
 #include "lib/paging.h"
 #include "lib/results.h"
-#include "vmm/hypercall.h"
+#include "lib/hypercall.h"
 
 #define ALLOCATIONS_MAX 128
 #define CPUID_NAME_SIZE 48

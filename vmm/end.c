@@ -6,18 +6,18 @@
 
 #include "lib/debug_exit.h"
 #include "lib/format.h"
-#include "vmm/cpu.h"
-#include "vmm/exit.h"
-#include "vmm/fred.h"
-#include "vmm/io.h"
-#include "vmm/log.h"
-#include "vmm/machine.h"
-#include "vmm/smp.h"
-#include "vmm/vcpu.h"
+#include "vmm/host/cpu.h"
+#include "vmm/exits/table.h"
+#include "vmm/fred/native.h"
+#include "vmm/host/power.h"
+#include "vmm/base/log.h"
+#include "vmm/host/capabilities.h"
+#include "vmm/host/smp.h"
+#include "vmm/vcpu/vcpu.h"
 #include "vmm/verdict.h"
 #include "vmm/vm.h"
-#include "vmm/vtd.h"
-#include "vmm/x86.h"
+#include "vmm/vmx/vtd.h"
+#include "vmm/host/x86.h"
 
 #define LINE_MAX 128
 

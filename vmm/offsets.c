@@ -2,8 +2,8 @@
 /* Constants for assembly. Never linked: the build reads the compiler's output. */
 #include <stddef.h>
 
-#include "vmm/cpu.h"
-#include "vmm/vcpu.h"
+#include "vmm/host/cpu.h"
+#include "vmm/vcpu/vcpu.h"
 
 #define DEFINE(name, value) asm volatile("\n->" #name " %0" : : "i"(value))
 

@@ -5,11 +5,11 @@
 #include "lib/format.h"
 #include "lib/result_screen.h"
 #include "lib/x86/msr.h"
-#include "vmm/errata.h"
-#include "vmm/machine.h"
-#include "vmm/screen.h"
-#include "vmm/vcpu.h"
-#include "vmm/x86.h"
+#include "vmm/fred/errata.h"
+#include "vmm/host/capabilities.h"
+#include "vmm/base/screen.h"
+#include "vmm/vcpu/vcpu.h"
+#include "vmm/host/x86.h"
 
 #define CPUID_NAME_FIRST 0x80000002U
 #define CPUID_NAME_LAST	 0x80000004U

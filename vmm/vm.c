@@ -6,17 +6,17 @@
 
 #include "lib/layout.h"
 #include "lib/string.h"
-#include "vmm/cpu.h"
-#include "vmm/ept.h"
-#include "vmm/exit.h"
-#include "vmm/guest.h"
-#include "vmm/log.h"
-#include "vmm/memory.h"
-#include "vmm/sched.h"
-#include "vmm/sipi.h"
-#include "vmm/smp.h"
-#include "vmm/vcpu.h"
-#include "vmm/vtd.h"
+#include "vmm/host/cpu.h"
+#include "vmm/vmx/ept.h"
+#include "vmm/exits/table.h"
+#include "vmm/vcpu/guest_walk.h"
+#include "vmm/base/log.h"
+#include "vmm/base/memory.h"
+#include "vmm/run/sched.h"
+#include "vmm/run/startup.h"
+#include "vmm/host/smp.h"
+#include "vmm/vcpu/vcpu.h"
+#include "vmm/vmx/vtd.h"
 
 static struct vm vms[CONFIG_GUESTS_MAX];
 static unsigned int count;

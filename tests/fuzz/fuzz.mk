@@ -7,9 +7,9 @@ FUZZ_SECONDS ?= 60
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_PROGRAMS := $(FUZZ_NAMES:%=build/fuzz/%)
 # What they test of the VMM, over the headers of the model.
-FUZZ_VMM_soft_decode := soft_decode
-FUZZ_VMM_soft_engine := soft_engine soft_walk
-FUZZ_VMM_store_decode := store_decode
+FUZZ_VMM_soft_decode := soft/decode
+FUZZ_VMM_soft_engine := soft/engine soft/walk
+FUZZ_VMM_store_decode := run/store_decode
 
 .SECONDARY: $(FUZZ_NAMES:%=build/unit/tests/fuzz/fuzz_%.c.o) build/unit/tests/fuzz/driver.c.o
 

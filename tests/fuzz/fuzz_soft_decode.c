@@ -3,7 +3,7 @@
  * Any bytes as an instruction: nothing behind them is read, and nothing behind its length counts.
  */
 #include "tests/fuzz/fuzz.h"
-#include "vmm/soft_decode.h"
+#include "vmm/soft/decode.h"
 
 static const struct {
 	uint8_t bytes[INSTRUCTION_MAX];

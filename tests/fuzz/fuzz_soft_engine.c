@@ -12,8 +12,8 @@
 #include "lib/x86/fred.h"
 #include "tests/unit/model/model.h"
 #include "tests/unit/soft_guest.h"
-#include "vmm/machine.h"
-#include "vmm/soft_engine.h"
+#include "vmm/host/capabilities.h"
+#include "vmm/soft/engine.h"
 
 enum operation { DELIVER, ERETS, ERETU, LKGS, READ, OPERATIONS };
 

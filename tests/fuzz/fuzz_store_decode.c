@@ -4,7 +4,7 @@
  * first byte chooses the mode.
  */
 #include "tests/fuzz/fuzz.h"
-#include "vmm/store_decode.h"
+#include "vmm/run/store_decode.h"
 
 static const struct {
 	uint8_t bytes[1 + INSTRUCTION_MAX];

@@ -23,7 +23,7 @@
 %define MODULE_START		0
 %define MODULE_END		4
 
-; vmm/hypercall.h
+; lib/hypercall.h
 %define HYPERCALL_CONSOLE_WRITE	1
 %define HYPERCALL_END		2
 

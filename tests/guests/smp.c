@@ -17,7 +17,7 @@
 #define VECTOR_A (PAGE_A / PAGE_SIZE)
 #define VECTOR_B (PAGE_B / PAGE_SIZE)
 
-/* vmm/hypercall.h */
+/* lib/hypercall.h */
 #define HYPERCALL_CONSOLE_WRITE 1
 #define HYPERCALL_END		2
 

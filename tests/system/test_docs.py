@@ -327,12 +327,12 @@ class TestExamples:
 
     def test_one_of_each_kind(self):
         assert sorted(map(os.path.dirname, EXAMPLES)) == [
-            "guest", "tests/fuzz", "tests/linux", "tests/system", "tests/unit"
+            "guest/tests/fred", "tests/fuzz", "tests/linux", "tests/system", "tests/unit/lib"
         ]
 
     def test_unit(self, sources):
         program = sources / "test_example"
-        self.call(*HOST, sources / "tests/unit/test_example.c", "lib/fred.c", "-lcmocka", "-o", program)
+        self.call(*HOST, sources / "tests/unit/lib/test_example.c", "lib/fred.c", "-lcmocka", "-o", program)
         assert "1 test(s)" in self.call(program)
 
     def test_fuzzer(self, sources):
@@ -343,7 +343,7 @@ class TestExamples:
 
     def test_guest(self, sources):
         self.call(*HOST, "-ffreestanding", "-mno-red-zone", "-mgeneral-regs-only", "-fsyntax-only",
-                  sources / "guest/test_fred_example.c")
+                  sources / "guest/tests/fred/example.c")
 
     def test_linux(self, sources):
         self.call(*HOST, "-fsyntax-only", sources / "tests/linux/example.c")

@@ -12,7 +12,7 @@ LINUX = "guest = linux\nkernel = \\k\n"
 MULTIBOOT = emulator.BUILD / "tests/multiboot.bin"
 
 
-# Of the parser's messages one of each kind: tests/unit/test_config.c has them all.
+# Of the parser's messages one of each kind: tests/unit/lib/test_config.c has them all.
 # name: (manfred.cfg, further files, the line to be seen, the reason in the end line)
 BAD_INPUT = {
     "no-config": (None, {}, r"^manfred: manfred\.cfg: not found", "missing-file"),

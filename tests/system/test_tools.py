@@ -171,11 +171,11 @@ class TestErrataTables:
     def test_those_of_the_self_test(self, rows):
         """Their numbers are those of `enum erratum`, each with its line for the log."""
         told = {name for name, row in rows.items() if name[:2] == "FR" and "self-test" in row}
-        for file in ("vmm/errata.h", "vmm/errata.c"):
+        for file in ("vmm/fred/errata.h", "vmm/fred/errata.c"):
             numbers = re.findall(r"\bERRATUM_FR_(\d+)\b(?:\] =| = )", self.read(file))
             assert {f"FR-{number}" for number in numbers} == told, file
 
     def test_those_that_the_built_in_guest_shows(self, rows):
         told = {name for name, row in rows.items() if "Suite" in row or name[:2] == "SW"}
-        assert set(re.findall(r'"([A-Z]{2}-\d+)"', self.read("guest/errata.c"))) == told
+        assert set(re.findall(r'"([A-Z]{2}-\d+)"', self.read("guest/suite/errata.c"))) == told
         assert set(emulator.FRED_ERRATA.split(",")) <= rows.keys()

@@ -12,9 +12,9 @@
 #include <string.h>
 
 #include "lib/layout.h"
-#include "vmm/ept.h"
-#include "vmm/event.h"
-#include "vmm/soft_walk.h"
+#include "vmm/vmx/ept.h"
+#include "vmm/vcpu/event.h"
+#include "vmm/soft/walk.h"
 
 #ifndef GUEST_PAGES
 #define GUEST_PAGES 64U

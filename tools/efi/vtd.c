@@ -17,14 +17,14 @@
 #include "lib/tap.h"
 #include "lib/x86/vmx.h"
 #include "tools/efi/serial.h"
-#include "vmm/apic.h"
-#include "vmm/ept.h"
-#include "vmm/log.h"
-#include "vmm/machine.h"
-#include "vmm/memory.h"
-#include "vmm/smp.h"
-#include "vmm/vcpu.h"
-#include "vmm/vtd.h"
+#include "vmm/host/apic.h"
+#include "vmm/vmx/ept.h"
+#include "vmm/base/log.h"
+#include "vmm/host/capabilities.h"
+#include "vmm/base/memory.h"
+#include "vmm/host/smp.h"
+#include "vmm/vcpu/vcpu.h"
+#include "vmm/vmx/vtd.h"
 
 #define DEVICES_MAX 64
 #define EDU_ID	    0x11e81234U

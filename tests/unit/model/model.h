@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "lib/x86/vmx.h"
-#include "vmm/event.h"
+#include "vmm/vcpu/event.h"
 
 struct vcpu;
 

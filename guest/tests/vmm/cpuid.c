@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* What CPUID says: a hypervisor, and no feature that is not virtualized. */
+#include "guest/machine/machine.h"
+#include "guest/suite/suite.h"
+#include "lib/string.h"
+
+static void hypervisor_signature(uint64_t argument)
+{
+	const struct cpuid_result r = cpuid(MANFRED_CPUID_LEAF, 0);
+	const uint32_t text[] = { r.ebx, r.ecx, r.edx };
+
+	(void)argument;
+	check("highest leaf is in the range", r.eax - MANFRED_CPUID_LEAF < 0x100);
+	check("EBX, ECX, EDX are the signature",
+	      memcmp(text, MANFRED_CPUID_SIGNATURE, sizeof(text)) == 0);
+}
+
+static void unknown_hypervisor_leaf(uint64_t argument)
+{
+	const struct cpuid_result r = cpuid(MANFRED_CPUID_LEAF + 0xff, 0);
+
+	(void)argument;
+	check_equal("EAX|EBX|ECX|EDX", r.eax | r.ebx | r.ecx | r.edx, 0);
+}
+
+static void hypervisor_bit(uint64_t argument)
+{
+	(void)argument;
+	check_equal("leaf 1 ECX[31]", cpuid(1, 0).ecx >> 31, 1);
+}
+
+static void leaf1_ecx_hides(uint64_t bit)
+{
+	check_equal("leaf 1 ECX bit", cpuid(1, 0).ecx & bit, 0);
+}
+
+static void fred_hidden(uint64_t argument)
+{
+	(void)argument;
+	if (has_fred())
+		test_skip("FRED is advertised");
+	else
+		check_equal("LKGS without FRED", cpuid(7, 1).eax & CPUID_7_1_EAX_LKGS, 0);
+}
+
+static void osxsave_follows_cr4(uint64_t argument)
+{
+	const uint64_t cr4 = read_cr4();
+
+	(void)argument;
+	write_cr4(cr4 | CR4_OSXSAVE);
+	check_equal("OSXSAVE with CR4.OSXSAVE=1", cpuid(1, 0).ecx & CPUID_1_ECX_OSXSAVE,
+		    CPUID_1_ECX_OSXSAVE);
+	write_cr4(cr4 & ~CR4_OSXSAVE);
+	check_equal("OSXSAVE with CR4.OSXSAVE=0", cpuid(1, 0).ecx & CPUID_1_ECX_OSXSAVE, 0);
+	write_cr4(cr4);
+}
+
+static void upper_halves_clear(uint64_t argument)
+{
+	uint64_t rax = 0xffffffff00000000ULL, rbx = ~0ULL, rcx = 0xffffffff00000000ULL, rdx = ~0ULL;
+
+	(void)argument;
+	asm volatile("cpuid" : "+a"(rax), "+b"(rbx), "+c"(rcx), "+d"(rdx));
+	check_equal("RAX[63:32]", rax >> 32, 0);
+	check_equal("RBX[63:32]", rbx >> 32, 0);
+	check_equal("RCX[63:32]", rcx >> 32, 0);
+	check_equal("RDX[63:32]", rdx >> 32, 0);
+}
+
+static const struct test tests[] = {
+	{ "hypervisor_signature", hypervisor_signature, 0 },
+	{ "unknown_hypervisor_leaf_is_zero", unknown_hypervisor_leaf, 0 },
+	{ "hypervisor_bit", hypervisor_bit, 0 },
+	{ "vmx_hidden", leaf1_ecx_hides, CPUID_1_ECX_VMX },
+	{ "smx_hidden", leaf1_ecx_hides, CPUID_1_ECX_SMX },
+	{ "monitor_hidden", leaf1_ecx_hides, CPUID_1_ECX_MONITOR },
+	{ "fred_hidden", fred_hidden, 0 },
+	{ "osxsave_follows_cr4", osxsave_follows_cr4, 0 },
+	{ "upper_halves_clear", upper_halves_clear, 0 },
+};
+
+const struct chapter chapter_cpuid = CHAPTER("cpuid", tests);

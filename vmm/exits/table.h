@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * VM exits. A handler changes the vcpu's state and says with one of the verbs
+ * below how the guest goes on; doing nothing repeats the instruction.
+ */
+#ifndef VMM_EXITS_TABLE_H
+#define VMM_EXITS_TABLE_H
+
+#include <stdint.h>
+
+#include "vmm/vcpu/event.h"
+
+struct vcpu;
+
+/* Called by run/entry.asm with the registers saved. */
+void vcpu_handle_exit(struct vcpu *vcpu);
+/* The same with log = trace: HOST_RIP then points to a stub that calls this one. */
+void vcpu_handle_exit_traced(struct vcpu *vcpu);
+/* The same while a vcpu is watched: livelock.h. */
+void vcpu_handle_exit_watched(struct vcpu *vcpu);
+/* Called by run/entry.asm when vcpu->work is not 0. */
+void vcpu_prepare_entry(struct vcpu *vcpu);
+/* Called by run/entry.asm when VMLAUNCH or VMRESUME falls through. */
+void vcpu_entry_failed(struct vcpu *vcpu) __attribute__((noreturn));
+
+/* Go on behind the instruction that exited. Owns GUEST_RIP. */
+void skip_instruction(void);
+/* The same where the exit does not tell how long the instruction is. */
+void skip_bytes(unsigned int length);
+
+/* Deliver an exception instead of the instruction. */
+void raise_ud(struct vcpu *vcpu);
+void raise_gp(struct vcpu *vcpu);
+
+/* End the guest: say why, show the VMCS, and end the boot as failed. */
+void guest_failed(struct vcpu *vcpu, const char *reason, const char *format, ...)
+	__attribute__((format(printf, 3, 4), noreturn));
+void guest_triple_fault(struct vcpu *vcpu) __attribute__((noreturn));
+
+/* Handlers that have a file of their own. */
+void handle_cpuid(struct vcpu *vcpu);
+void handle_cr_access(struct vcpu *vcpu);
+void handle_xsetbv(struct vcpu *vcpu);
+void handle_rdmsr(struct vcpu *vcpu);
+void handle_wrmsr(struct vcpu *vcpu);
+void handle_io(struct vcpu *vcpu);
+void handle_vmcall(struct vcpu *vcpu);
+
+const char *exit_reason_name(uint32_t reason);
+
+/* Exits by reason, and their sum: for the end of the boot. */
+void exit_statistics_print(const struct vcpu *vcpu);
+uint64_t exit_count(const struct vcpu *vcpu);
+
+#endif

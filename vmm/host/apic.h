@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The local APIC of this processor, as far as the VMM itself needs it. */
+#ifndef VMM_HOST_APIC_H
+#define VMM_HOST_APIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Registers of the xAPIC's page (SDM 3A, table 11-1). */
+#define APIC_ICR_LOW  0x300
+#define APIC_ICR_HIGH 0x310
+
+/* A register of this processor's xAPIC, by its offset. */
+uint32_t apic_register(uint32_t offset);
+void apic_set_register(uint32_t offset, uint32_t value);
+
+/* What INIT makes of it (SDM 3A, 11.4.7.3): the guest's INIT does not reach the APIC itself. */
+void apic_reset(void);
+
+/*
+ * The interrupt command register: what this processor has sent last. In x2APIC mode that is what
+ * processors do, but the manual makes no promise (SDM 3A, 11.12.9).
+ */
+uint64_t apic_command(void);
+
+/* This processor's ID. */
+uint32_t apic_id(void);
+
+/* It is an x2APIC, and nobody can make it an xAPIC. */
+bool apic_is_locked_x2apic(void);
+
+/* To another processor; vector: the page at which it starts. Nothing is sent to an ID that this
+ * APIC's mode cannot name: from 255 on it takes x2APIC mode, in which firmware then leaves it. */
+void apic_send_init(uint32_t id);
+void apic_send_sipi(uint32_t id, uint8_t vector);
+void apic_send_nmi(uint32_t id);
+
+/* For interrupts that the VMM took itself from the APIC. */
+void apic_end_of_interrupt(void);
+
+/* Send this processor an interrupt. vector >= 16. */
+void apic_send_self(uint8_t vector);
+void apic_send_self_nmi(void);
+
+/* The spurious-vector register, which enables the APIC: for whoever changes it for a while. */
+uint32_t apic_spurious(void);
+void apic_set_spurious(uint32_t value);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The guest's CR0 and CR4 with their masks and read shadows. Owns those six fields. */
+#ifndef VMM_VCPU_CONTROL_REGISTERS_H
+#define VMM_VCPU_CONTROL_REGISTERS_H
+
+#include <stdint.h>
+
+struct vcpu;
+
+/* Let the guest have this value, as it reads it; the VMCS gets what VMX demands beside. */
+void cr_set_cr0(uint64_t value);
+void cr_set_cr4(const struct vcpu *vcpu, uint64_t value);
+
+/* Forget translations of guests' linear addresses, as a change of paging does in hardware. */
+void cr_flush_tlb(void);
+
+#endif

@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns the VM-entry interruption fields, the interrupt and NMI windows, and the
+ * guest's CR2, DR6 and IA32_XFD_ERR where an injected event has to set them: VM entry
+ * does not (SDM 3C, 27.6.1). Nothing else writes these.
+ */
+#include "vmm/vcpu/event.h"
+
+#include <stddef.h>
+
+#include "lib/x86/cpu.h"
+#include "lib/x86/fred.h"
+#include "lib/x86/msr.h"
+#include "vmm/fred/errata.h"
+#include "vmm/exits/table.h"
+#include "vmm/vcpu/guest_walk.h"
+#include "vmm/host/capabilities.h"
+#include "vmm/vcpu/vcpu.h"
+#include "vmm/vmx/vmcs.h"
+#include "vmm/host/x86.h"
+
+/* DR6 bits that are 0 when the condition was met (SDM 3B, 18.2.3). */
+#define DR6_BUS_LOCK	(1ULL << 11)
+#define DR6_RTM		(1ULL << 16)
+#define DR6_ACTIVE_LOW	(DR6_BUS_LOCK | DR6_RTM)
+#define INSTRUCTION_MAX 15
+/* The IDT-vectoring information without bit 12, which is undefined. */
+#define REPEATED_INFO                                                               \
+	(INTERRUPTION_VALID | INTERRUPTION_NESTED | INTERRUPTION_ERROR_CODE_VALID | \
+	 ((1U << (INTERRUPTION_TYPE_SHIFT + 3)) - 1))
+
+enum exception_class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOUBLE_FAULT };
+
+struct event event_exception(uint8_t vector)
+{
+	return (struct event){ .type = EVENT_HARDWARE_EXCEPTION, .vector = vector };
+}
+
+struct event event_exception_error(uint8_t vector, uint32_t error_code)
+{
+	return (struct event){ .type = EVENT_HARDWARE_EXCEPTION,
+			       .vector = vector,
+			       .has_error_code = true,
+			       .error_code = error_code };
+}
+
+struct event event_page_fault(uint32_t error_code, uint64_t linear_address)
+{
+	return (struct event){ .type = EVENT_HARDWARE_EXCEPTION,
+			       .vector = VECTOR_PF,
+			       .has_error_code = true,
+			       .error_code = error_code,
+			       .event_data = linear_address };
+}
+
+bool event_has_error_code(uint8_t vector)
+{
+	switch (vector) {
+	case VECTOR_DF:
+	case VECTOR_TS:
+	case VECTOR_NP:
+	case VECTOR_SS:
+	case VECTOR_GP:
+	case VECTOR_PF:
+	case VECTOR_AC:
+	case VECTOR_CP:
+		return true;
+	default:
+		return false;
+	}
+}
+
+uint32_t event_to_info(const struct event *event)
+{
+	return INTERRUPTION_VALID | (uint32_t)event->type << INTERRUPTION_TYPE_SHIFT |
+	       event->vector | (event->has_error_code ? INTERRUPTION_ERROR_CODE_VALID : 0) |
+	       (event->nested ? INTERRUPTION_NESTED : 0);
+}
+
+static bool is_software_event(uint8_t type)
+{
+	return type >= EVENT_SOFTWARE_INTERRUPT;
+}
+
+static bool is_fault(unsigned int type, unsigned int vector, uint64_t event_data)
+{
+	return type == EVENT_HARDWARE_EXCEPTION &&
+	       (vector != VECTOR_DB || (event_data & EVENT_DEBUG_BD));
+}
+
+static enum exception_class exception_class(const struct event *event)
+{
+	if (event->type != EVENT_HARDWARE_EXCEPTION)
+		return CLASS_BENIGN;
+	switch (event->vector) {
+	case VECTOR_DF:
+		return CLASS_DOUBLE_FAULT;
+	case VECTOR_PF:
+	case VECTOR_VE:
+		return CLASS_PAGE_FAULT;
+	case VECTOR_DE:
+	case VECTOR_TS:
+	case VECTOR_NP:
+	case VECTOR_SS:
+	case VECTOR_GP:
+	case VECTOR_CP:
+		return CLASS_CONTRIBUTORY;
+	default:
+		return CLASS_BENIGN;
+	}
+}
+
+enum event_merge_result event_merge(const struct event *first, const struct event *second,
+				    struct event *merged)
+{
+	const enum exception_class a = exception_class(first);
+	const enum exception_class b = exception_class(second);
+
+	if (b == CLASS_BENIGN || a == CLASS_BENIGN ||
+	    (a == CLASS_CONTRIBUTORY && b == CLASS_PAGE_FAULT)) {
+		*merged = *second;
+		return MERGE_SECOND;
+	}
+	if (a == CLASS_DOUBLE_FAULT)
+		return MERGE_TRIPLE_FAULT;
+	*merged = event_exception_error(VECTOR_DF, 0);
+	return MERGE_DOUBLE_FAULT;
+}
+
+/* By the processor, or by software: then the read shadow has the bit. */
+static bool guest_uses_fred(void)
+{
+	return (vmcs_read(VMCS_GUEST_CR4) | vmcs_read(VMCS_CR4_READ_SHADOW)) & CR4_FRED;
+}
+
+static bool is_injectable_exception(const struct event *event)
+{
+	const bool pushes = event_has_error_code(event->vector);
+
+	/* In real mode none has an error code. One that it does not need is taken off by inject().
+	 */
+	return event->vector < EXCEPTION_VECTORS && event->error_code <= UINT16_MAX &&
+	       (event->has_error_code == pushes ||
+		(pushes && !(vmcs_read(VMCS_GUEST_CR0) & CR0_PE))) &&
+	       (!event->nested || (guest_uses_fred() && event->vector != VECTOR_DF));
+}
+
+bool event_is_injectable(const struct event *event)
+{
+	if (event->type == EVENT_HARDWARE_EXCEPTION)
+		return is_injectable_exception(event);
+	if (event->has_error_code || event->nested)
+		return false;
+	switch (event->type) {
+	case EVENT_EXTERNAL_INTERRUPT:
+		return true;
+	case EVENT_NMI:
+		return event->vector == VECTOR_NMI;
+	case EVENT_OTHER:
+		if (!guest_uses_fred() ||
+		    (event->vector != FRED_VECTOR_SYSCALL && event->vector != FRED_VECTOR_SYSENTER))
+			return false;
+		break;
+	case EVENT_SOFTWARE_INTERRUPT:
+	case EVENT_PRIVILEGED_SOFTWARE_EXCEPTION:
+	case EVENT_SOFTWARE_EXCEPTION:
+		break;
+	default:
+		return false;
+	}
+	return event->instruction_length != 0 && event->instruction_length <= INSTRUCTION_MAX;
+}
+
+/* What becomes of an event whose delivery met an exception that is delivered instead. */
+static void keep_for_later(struct vcpu *vcpu, const struct event *event)
+{
+	/*
+	 * Interrupts and NMIs were taken from their source and would be lost. Exceptions and
+	 * software events come again: RIP still points to the instruction that raised them.
+	 */
+	if (event->type == EVENT_EXTERNAL_INTERRUPT)
+		event_queue_interrupt(vcpu, event->vector);
+	else if (event->type == EVENT_NMI)
+		event_queue_nmi(vcpu);
+}
+
+/* The event that waits and this one. Apart, since it is seldom: see event_queue(). */
+static __attribute__((noinline)) void queue_second(struct vcpu *vcpu, const struct event *event)
+{
+	const struct event first = vcpu->event;
+
+	switch (event_merge(&first, event, &vcpu->event)) {
+	case MERGE_SECOND:
+		keep_for_later(vcpu, &first);
+		vcpu->event.nested = event->type == EVENT_HARDWARE_EXCEPTION &&
+				     event->vector != VECTOR_DF && guest_uses_fred();
+		break;
+	case MERGE_DOUBLE_FAULT:
+		/* CR2 is that of the second of two page faults (SDM 3A, 6.15). */
+		event_set_registers(event);
+		break;
+	case MERGE_TRIPLE_FAULT:
+		guest_triple_fault(vcpu);
+	}
+}
+
+void event_queue(struct vcpu *vcpu, struct event event)
+{
+	if (vcpu->work & WORK_EVENT) {
+		queue_second(vcpu, &event);
+		return;
+	}
+	vcpu->event = event;
+	vcpu_set_work(vcpu, WORK_EVENT);
+}
+
+void event_forget(struct vcpu *vcpu)
+{
+	for (size_t i = 0; i < sizeof(vcpu->pending_interrupts) / sizeof(uint64_t); i++)
+		vcpu->pending_interrupts[i] = 0;
+	vcpu_clear_work(vcpu, (enum vcpu_work)(WORK_EVENT | WORK_NMI | WORK_NMI_ARRIVED |
+					       WORK_INTERRUPT | WORK_INTERRUPT_ARRIVED));
+	vmcs_clear_bits(VMCS_PROC_BASED_CONTROLS, PROC_NMI_WINDOW | PROC_INTERRUPT_WINDOW);
+	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, 0);
+}
+
+void event_queue_nmi(struct vcpu *vcpu)
+{
+	vcpu_set_work(vcpu, WORK_NMI);
+}
+
+void event_queue_interrupt(struct vcpu *vcpu, uint8_t vector)
+{
+	const uint64_t bit = 1ULL << vector % 64;
+
+	/* Atomic, as setting work: the VMM's own interrupt handler may come at any time, and
+	 * another processor may send one. */
+	if (__atomic_fetch_or(&vcpu->pending_interrupts[vector / 64], bit, __ATOMIC_RELAXED) & bit)
+		__atomic_add_fetch(&vcpu->interrupts.merged, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&vcpu->interrupts.taken, 1, __ATOMIC_RELAXED);
+	vcpu_set_work(vcpu, WORK_INTERRUPT);
+}
+
+/*
+ * Erratum FR-6: what was interrupted is a SYSCALL or SYSENTER, but the processor tells of an event
+ * before it. RIP is still at the instruction, which repeats it all.
+ */
+static bool is_syscall_in_disguise(const struct vcpu *vcpu, unsigned int type)
+{
+	uint8_t code[2];
+
+	return type != EVENT_OTHER && vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH) == sizeof(code) &&
+	       guest_uses_fred() &&
+	       guest_read_linear(vcpu->vm, vmcs_read(VMCS_GUEST_RIP), code, sizeof(code)) &&
+	       code[0] == 0x0f && (code[1] == 0x05 || code[1] == 0x34);
+}
+
+/* RF is to be as the frame shall have it (SDM 3C, 28.3.3): only faults set it. */
+static void correct_rf(unsigned int type, unsigned int vector, uint64_t event_data)
+{
+	if (erratum_detected(ERRATUM_FR_23) && !is_fault(type, vector, event_data))
+		vmcs_clear_bits(VMCS_GUEST_RFLAGS, RFLAGS_RF);
+}
+
+void event_complete_interrupted(struct vcpu *vcpu)
+{
+	const uint32_t info = vmcs_read32(VMCS_IDT_VECTORING_INFO);
+	struct event event = { 0 };
+
+	if (!(info & INTERRUPTION_VALID))
+		return;
+	event.type = (uint8_t)INTERRUPTION_TYPE(info);
+	event.vector = INTERRUPTION_VECTOR(info);
+	event.nested = (info & INTERRUPTION_NESTED) != 0;
+	if (info & INTERRUPTION_ERROR_CODE_VALID) {
+		event.has_error_code = true;
+		event.error_code = vmcs_read32(VMCS_IDT_VECTORING_ERROR_CODE);
+	}
+	if (is_software_event(event.type))
+		event.instruction_length = (uint8_t)vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
+	/* Only a processor with FRED has the field. */
+	if (vmcs_read(VMCS_GUEST_CR4) & CR4_FRED)
+		event.event_data = vmcs_read(VMCS_ORIGINAL_EVENT_DATA);
+	else if (event.type == EVENT_HARDWARE_EXCEPTION && event.vector == VECTOR_PF)
+		event.event_data = read_cr2(); /* the aborted delivery has set it */
+	if (erratum_detected(ERRATUM_FR_6) && is_syscall_in_disguise(vcpu, event.type))
+		return;
+	/* Its first delivery blocked NMIs; the next one needs them unblocked (SDM 3C, 27.3.1.5). */
+	if (event.type == EVENT_NMI)
+		vmcs_clear_bits(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
+	correct_rf(event.type, event.vector, event.event_data);
+	vcpu->event = event;
+	vcpu_set_work(vcpu, WORK_EVENT);
+}
+
+/* Does more come of it than the same event again? */
+static bool is_repeated_alone(const struct vcpu *vcpu, unsigned int type)
+{
+	return vcpu->work == 0 && type != EVENT_NMI &&
+	       !(erratum_detected(ERRATUM_FR_6) && is_syscall_in_disguise(vcpu, type));
+}
+
+/* What its delivery has to set beside, CR2, DR6 and IA32_XFD_ERR, the first one has set. */
+bool event_repeat_interrupted(struct vcpu *vcpu)
+{
+	const uint32_t info = vmcs_read32(VMCS_IDT_VECTORING_INFO);
+	const unsigned int type = INTERRUPTION_TYPE(info);
+
+	if (!(info & INTERRUPTION_VALID))
+		return false;
+	if (__builtin_expect(!is_repeated_alone(vcpu, type), 0)) {
+		event_complete_interrupted(vcpu);
+		return true;
+	}
+	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, info & REPEATED_INFO);
+	if (info & INTERRUPTION_ERROR_CODE_VALID)
+		vmcs_write(VMCS_ENTRY_EXCEPTION_ERROR_CODE,
+			   vmcs_read(VMCS_IDT_VECTORING_ERROR_CODE));
+	if (is_software_event((uint8_t)type))
+		vmcs_write(VMCS_ENTRY_INSTRUCTION_LENGTH, vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH));
+	else if (erratum_detected(ERRATUM_FR_13))
+		vmcs_write(VMCS_ENTRY_INSTRUCTION_LENGTH, 0);
+	if (machine.fred_method != FRED_METHOD_NONE) {
+		/* The IDT does not mind what it is. */
+		const uint64_t event_data = vmcs_read(VMCS_ORIGINAL_EVENT_DATA);
+
+		vmcs_write(VMCS_INJECTED_EVENT_DATA, event_data);
+		correct_rf(type, INTERRUPTION_VECTOR(info), event_data);
+	}
+	return true;
+}
+
+void event_iret_interrupted(void)
+{
+	vmcs_set_bits(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
+}
+
+/* What #DB does to registers, and neither its interception nor its injection (SDM 3C, 28.1). */
+static void set_debug_registers(uint64_t causes)
+{
+	/* The processor sets RTM when it is not the cause, but leaves bus lock as it was. */
+	const uint64_t dr6 = read_dr6() | DR6_RTM;
+
+	/* An interrupted delivery, which has already told the causes: they are not known here. */
+	if (causes == 0)
+		return;
+	write_dr6((dr6 | (causes & ~DR6_ACTIVE_LOW)) & ~(causes & DR6_ACTIVE_LOW));
+	vmcs_clear_bits(VMCS_GUEST_DR7, DR7_GD);
+	vmcs_clear_bits(VMCS_GUEST_DEBUGCTL, DEBUGCTL_LBR | DEBUGCTL_BTF);
+}
+
+void event_set_registers(const struct event *event)
+{
+	if (event->vector == VECTOR_PF)
+		write_cr2(event->event_data);
+	else if (event->vector == VECTOR_NM && event->event_data != 0)
+		wrmsr(MSR_IA32_XFD_ERR, event->event_data);
+	else if (event->vector == VECTOR_DB)
+		set_debug_registers(event->event_data & EVENT_DEBUG_CAUSES);
+}
+
+static void inject(struct vcpu *vcpu, const struct event *event)
+{
+	uint32_t info = event_to_info(event);
+
+	if (vcpu->soft.on) {
+		soft_fred_deliver(vcpu, event);
+		return;
+	}
+	/* In real mode no exception has an error code, and VM entry refuses one (27.2.1.3). */
+	if (event->has_error_code && !(vmcs_read(VMCS_GUEST_CR0) & CR0_PE))
+		info &= ~INTERRUPTION_ERROR_CODE_VALID;
+	else if (event->has_error_code)
+		vmcs_write(VMCS_ENTRY_EXCEPTION_ERROR_CODE, event->error_code);
+	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, info);
+	if (is_software_event(event->type) || erratum_detected(ERRATUM_FR_13))
+		vmcs_write(VMCS_ENTRY_INSTRUCTION_LENGTH, event->instruction_length);
+	/* For every event: VM exit does not clear it. */
+	if (machine.fred_method != FRED_METHOD_NONE)
+		vmcs_write(VMCS_INJECTED_EVENT_DATA, event->event_data);
+	if (event->type == EVENT_HARDWARE_EXCEPTION)
+		event_set_registers(event);
+}
+
+static bool has_pending_interrupt(const struct vcpu *vcpu)
+{
+	const uint64_t *const pending = vcpu->pending_interrupts;
+
+	return (pending[0] | pending[1] | pending[2] | pending[3]) != 0;
+}
+
+unsigned int event_interrupts_waiting(const struct vcpu *vcpu)
+{
+	unsigned int count = 0;
+
+	for (size_t i = 0; i < sizeof(vcpu->pending_interrupts) / sizeof(uint64_t); i++)
+		for (uint64_t bits = vcpu->pending_interrupts[i]; bits != 0; bits &= bits - 1)
+			count++;
+	return count;
+}
+
+static uint8_t highest_pending_interrupt(const struct vcpu *vcpu)
+{
+	unsigned int word = 3;
+
+	while (vcpu->pending_interrupts[word] == 0)
+		word--;
+	return (uint8_t)(word * 64 + 63 -
+			 (unsigned int)__builtin_clzll(vcpu->pending_interrupts[word]));
+}
+
+/*
+ * SDM 3A, 11.8.3.1: CR8 holds back the priority classes up to its value. Class 0, which it would
+ * always hold back, is not the APIC's: these vectors come from an old interrupt controller.
+ */
+static bool interrupt_passes_priority(const struct vcpu *vcpu)
+{
+	return (vcpu->work & WORK_INTERRUPT) &&
+	       (vcpu->cr8 == 0 || highest_pending_interrupt(vcpu) >> 4 > vcpu->cr8);
+}
+
+bool event_ends_halt(const struct vcpu *vcpu)
+{
+	return (vcpu->work & (WORK_EVENT | WORK_NMI | WORK_NMI_ARRIVED | WORK_INTERRUPT_ARRIVED)) ||
+	       interrupt_passes_priority(vcpu);
+}
+
+static void inject_interrupt(struct vcpu *vcpu)
+{
+	const uint8_t vector = highest_pending_interrupt(vcpu);
+	const struct event event = { .type = EVENT_EXTERNAL_INTERRUPT, .vector = vector };
+	uint64_t *const pending = vcpu->pending_interrupts;
+
+	__atomic_and_fetch(&pending[vector / 64], ~(1ULL << vector % 64), __ATOMIC_RELAXED);
+	if (!has_pending_interrupt(vcpu))
+		vcpu_clear_work(vcpu, WORK_INTERRUPT);
+	vcpu->interrupts.delivered++;
+	inject(vcpu, &event);
+}
+
+/* Ask for an exit as soon as the guest can take what waits, and for none when nothing does. */
+static void set_windows(const struct vcpu *vcpu)
+{
+	const uint64_t controls = vmcs_read(VMCS_PROC_BASED_CONTROLS);
+	uint64_t wanted = controls & ~(uint64_t)(PROC_NMI_WINDOW | PROC_INTERRUPT_WINDOW);
+
+	/* A processor may exit for an NMI window before the instruction behind STI is over, and
+	 * would for ever; for an interrupt window it does not (SDM 3C, 26.2). */
+	if (vcpu->work & WORK_NMI)
+		wanted |= vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_STI
+				  ? PROC_INTERRUPT_WINDOW
+				  : PROC_NMI_WINDOW;
+	/* Below CR8 it waits for the guest to lower CR8, which exits. */
+	if (interrupt_passes_priority(vcpu))
+		wanted |= PROC_INTERRUPT_WINDOW;
+	if (wanted != controls)
+		vmcs_write(VMCS_PROC_BASED_CONTROLS, wanted);
+}
+
+/*
+ * Neither interrupts nor NMIs now: in the shadow of STI or MOV SS, with NMIs blocked those, and
+ * before a debug trap that waits. Injected, they would take its place: it would be lost (SDM 3C,
+ * 27.7.3).
+ */
+static bool is_held_back(uint64_t blocked_by)
+{
+	return (vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & blocked_by) ||
+	       (vmcs_read(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS) & PENDING_DEBUG_TRAPS);
+}
+
+#define BLOCKS_INTERRUPTS (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
+#define BLOCKS_NMIS	  (BLOCKS_INTERRUPTS | INTERRUPTIBILITY_NMI)
+
+/* What waits with whatever else; and the windows for what cannot be delivered now. */
+static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu)
+{
+	if (vcpu->work & WORK_NMI_ARRIVED) {
+		vcpu_clear_work(vcpu, WORK_NMI_ARRIVED);
+		vcpu_set_work(vcpu, WORK_NMI);
+	}
+	if (vcpu->work & WORK_INTERRUPT_ARRIVED) {
+		vcpu_clear_work(vcpu, WORK_INTERRUPT_ARRIVED);
+		if (has_pending_interrupt(vcpu))
+			vcpu_set_work(vcpu, WORK_INTERRUPT);
+	}
+	if (vmcs_read(VMCS_ENTRY_INTERRUPTION_INFO) & INTERRUPTION_VALID) {
+		/* Called again for an NMI that came after an event had been programmed. */
+	} else if (vcpu->work & WORK_EVENT) {
+		inject(vcpu, &vcpu->event);
+		vcpu_clear_work(vcpu, WORK_EVENT);
+	} else if ((vcpu->work & WORK_NMI) && !is_held_back(BLOCKS_NMIS)) {
+		const struct event nmi = { .type = EVENT_NMI, .vector = VECTOR_NMI };
+
+		inject(vcpu, &nmi);
+		vcpu_clear_work(vcpu, WORK_NMI);
+	} else if (interrupt_passes_priority(vcpu) && (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF) &&
+		   !is_held_back(BLOCKS_INTERRUPTS)) {
+		inject_interrupt(vcpu);
+	}
+	set_windows(vcpu);
+}
+
+void event_prepare_entry(struct vcpu *vcpu)
+{
+	/* Mostly it is an event alone, and then no window is open: set_windows() saw to that. */
+	if (__builtin_expect(vcpu->work == WORK_EVENT, 1)) {
+		inject(vcpu, &vcpu->event);
+		vcpu_clear_work(vcpu, WORK_EVENT);
+	} else {
+		prepare_entry(vcpu);
+	}
+}
+
+void event_close_interrupt_window(void)
+{
+	vmcs_clear_bits(VMCS_PROC_BASED_CONTROLS, PROC_INTERRUPT_WINDOW);
+}
+
+void event_close_nmi_window(void)
+{
+	vmcs_clear_bits(VMCS_PROC_BASED_CONTROLS, PROC_NMI_WINDOW);
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Owns the EPT entries of every VM. The VMM's region and the log's never get one. */
+#include "vmm/vmx/ept.h"
+
+#include <stddef.h>
+
+#include "lib/dmar.h"
+#include "lib/layout.h"
+#include "vmm/base/log.h"
+#include "vmm/host/capabilities.h"
+#include "vmm/base/memory.h"
+#include "vmm/host/smp.h"
+#include "vmm/vcpu/vcpu.h"
+#include "vmm/vmx/vtd.h"
+#include "vmm/host/x86.h"
+
+#define ENTRIES	       512
+#define LEVEL_4K       0
+#define LEVEL_2M       1
+#define LEVEL_1G       2
+#define LEVEL_PML4     3
+#define PAGE_SHIFT     12
+#define BITS_PER_LEVEL 9
+
+/* Memory of guests without devices, and registers of VT-d units. */
+#define HOLES_MAX (CONFIG_GUESTS_MAX + DMAR_UNITS_MAX)
+static struct hole {
+	uint64_t base, size;
+} holes[HOLES_MAX];
+static unsigned int hole_count;
+
+static uint64_t level_size(int level)
+{
+	return 1ULL << (PAGE_SHIFT + BITS_PER_LEVEL * level);
+}
+
+static void invept_all(void)
+{
+	if (!invept(INVEPT_ALL, 0))
+		panic("invept", "INVEPT failed: this processor promised it");
+}
+
+/* A table of smaller pages that map the same as one large page does. */
+static uint64_t *split(uint64_t large, int level)
+{
+	const uint64_t size = level_size(level - 1);
+	const uint64_t leaf = level - 1 == LEVEL_4K ? large & ~EPT_LARGE : large;
+	uint64_t *const table = page_alloc();
+
+	for (uint64_t i = 0; i < ENTRIES; i++)
+		table[i] = leaf + i * size;
+	return table;
+}
+
+/* Apart, since it is seldom needed: see entry_at(). */
+static __attribute__((noinline)) void make_table(uint64_t *entry, int level)
+{
+	uint64_t *const table = *entry == 0 ? page_alloc() : split(*entry, level);
+
+	vtd_write_back(table, PAGE_SIZE);
+	*entry = virt_to_phys(table) | EPT_RWX;
+	vtd_write_back(entry, sizeof(*entry));
+}
+
+/* The entry for this address at this level, tables made and large pages split on the way. */
+static uint64_t *entry_at(struct vm *vm, uint64_t address, int level)
+{
+	uint64_t *table = vm->ept;
+	unsigned int shift = PAGE_SHIFT + BITS_PER_LEVEL * LEVEL_PML4;
+
+	for (int l = LEVEL_PML4;; l--, shift -= BITS_PER_LEVEL) {
+		uint64_t *const entry = &table[address >> shift & (ENTRIES - 1)];
+
+		if (l == level)
+			return entry;
+		if (__builtin_expect(*entry == 0 || (*entry & EPT_LARGE), 0))
+			make_table(entry, l);
+		table = phys_to_virt(*entry & EPT_ADDRESS_MASK);
+	}
+}
+
+static void map(struct vm *vm, uint64_t guest, uint64_t host, int level, enum mtrr_type type)
+{
+	uint64_t *const entry = entry_at(vm, guest, level);
+
+	*entry = host | EPT_RWX | EPT_MEMORY_TYPE(type) | (level == LEVEL_4K ? 0 : EPT_LARGE);
+	vtd_write_back(entry, sizeof(*entry));
+}
+
+static bool overlaps(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
+{
+	return a < b + b_size && b < a + a_size;
+}
+
+/* What in this is the VMM's, or another guest's memory; of size 0: nothing. */
+static struct hole hole_in(const struct vm *vm, uint64_t base, uint64_t size)
+{
+	const struct hole own[] = { { vm->boot->vmm_base, vm->boot->vmm_size },
+				    { vm->boot->log_base, vm->boot->log_size } };
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (overlaps(base, size, own[i].base, own[i].size))
+			return own[i];
+	for (unsigned int i = 0; i < hole_count; i++)
+		if (overlaps(base, size, holes[i].base, holes[i].size))
+			return holes[i];
+	return (struct hole){ 0, 0 };
+}
+
+void ept_exclude(uint64_t base, uint64_t size)
+{
+	if (hole_count == HOLES_MAX)
+		panic("ept-holes",
+		      "more pieces of memory are kept from a guest than there are guests and "
+		      "units of VT-d");
+	holes[hole_count++] = (struct hole){ base, size };
+}
+
+/*
+ * The largest page at this address that has one memory type, ends by `end`, and has nothing that is
+ * excluded.
+ */
+static int largest_level(const struct vm *vm, uint64_t address, uint64_t end, enum mtrr_type *type)
+{
+	uint64_t type_end;
+
+	*type = mtrr_type(&machine.mtrr, address, end, &type_end);
+	for (int level = machine.ept_vpid_cap & EPT_CAP_1G ? LEVEL_1G : LEVEL_2M; level > LEVEL_4K;
+	     level--) {
+		const uint64_t size = level_size(level);
+
+		if (address % size == 0 && address + size <= type_end &&
+		    hole_in(vm, address, size).size == 0)
+			return level;
+	}
+	return LEVEL_4K;
+}
+
+static void map_machine(struct vm *vm, uint64_t start, uint64_t end)
+{
+	uint64_t address = start;
+
+	while (address < end) {
+		enum mtrr_type type;
+		int level;
+
+		const struct hole hole = hole_in(vm, address, PAGE_SIZE);
+
+		if (hole.size != 0) {
+			address = hole.base + hole.size;
+			continue;
+		}
+		level = largest_level(vm, address, end, &type);
+		map(vm, address, address, level, type);
+		address += level_size(level);
+	}
+}
+
+/* The largest range of RAM. It lies apart from the VMM's region. */
+static struct guest_ram largest_ram(const struct memmap *map)
+{
+	struct guest_ram ram = { 0 };
+
+	for (uint32_t i = 0; i < map->count; i++) {
+		const struct memory_range *const range = &map->ranges[i];
+		const uint64_t start = (range->base + PAGE_MASK) & ~PAGE_MASK;
+		const uint64_t end = (range->base + range->size) & ~PAGE_MASK;
+
+		if (range->type == MEMORY_RAM && end > start && end - start > ram.size)
+			ram = (struct guest_ram){ start, end - start, phys_to_virt(start) };
+	}
+	return ram;
+}
+
+void ept_create(struct vm *vm)
+{
+	vm->ept = page_alloc();
+	vtd_write_back(vm->ept, PAGE_SIZE);
+	vm->ept_pointer = virt_to_phys(vm->ept) | EPTP_WRITE_BACK | EPTP_WALK_4;
+	if (vm->devices == VM_DEVICES_PASSTHROUGH) {
+		/* RAM and the classic device hole; what lies above is mapped when it is touched. */
+		const uint64_t ram_end = memmap_end(&vm->boot->memmap);
+
+		map_machine(vm, 0, ram_end > 4 * SIZE_1G ? ram_end : 4 * SIZE_1G);
+		vm->ram = largest_ram(&vm->memmap);
+		return;
+	}
+	vm->ram = (struct guest_ram){ vm->memory.guest_base, vm->memory.size,
+				      phys_to_virt(vm->memory.host_base) };
+	for (uint64_t offset = 0; offset < vm->memory.size; offset += SIZE_2M)
+		map(vm, vm->memory.guest_base + offset, vm->memory.host_base + offset, LEVEL_2M,
+		    MTRR_WB);
+}
+
+static bool in_own_memory(const struct vm *vm, uint64_t address)
+{
+	return address - vm->memory.guest_base < vm->memory.size;
+}
+
+bool ept_unmap_page(struct vm *vm, uint64_t guest_physical)
+{
+	if (vm->devices != VM_DEVICES_NONE || !in_own_memory(vm, guest_physical))
+		return false;
+	spin_lock(&vm->lock);
+	*entry_at(vm, guest_physical, LEVEL_4K) = 0;
+	spin_unlock(&vm->lock);
+	invept_all();
+	/* No vcpu may go on with the old translation once the page is gone. */
+	if (vm_is_smp(vm))
+		smp_request_others(REQUEST_INVEPT);
+	return true;
+}
+
+void ept_set_writable(struct vm *vm, uint64_t guest_physical, bool writable)
+{
+	uint64_t *const entry = entry_at(vm, guest_physical, LEVEL_4K);
+
+	*entry = writable ? *entry | EPT_WRITE : *entry & ~EPT_WRITE;
+}
+
+static bool map_missing(struct vm *vm, uint64_t guest_physical)
+{
+	const uint64_t page = guest_physical & ~PAGE_MASK;
+
+	if (vm->devices == VM_DEVICES_NONE) {
+		if (!in_own_memory(vm, page))
+			return false;
+		map(vm, page, page - vm->memory.guest_base + vm->memory.host_base, LEVEL_4K,
+		    MTRR_WB);
+		return true;
+	}
+	/* Four levels translate 48 bits, however many the processor has. */
+	if (hole_in(vm, page, PAGE_SIZE).size != 0 || page > machine.physical_mask ||
+	    page >= level_size(LEVEL_PML4 + 1))
+		return false;
+	/* A device above RAM: as much around it as is unmapped and of one kind. */
+	map_machine(vm, page & ~(SIZE_2M - 1), (page & ~(SIZE_2M - 1)) + SIZE_2M);
+	return true;
+}
+
+bool ept_map_missing(struct vm *vm, uint64_t guest_physical)
+{
+	bool mapped;
+
+	if (!vm_is_smp(vm))
+		return map_missing(vm, guest_physical);
+	spin_lock(&vm->lock);
+	mapped = map_missing(vm, guest_physical);
+	spin_unlock(&vm->lock);
+	return mapped;
+}
+
+bool ept_is_vmm_memory(const struct vm *vm, uint64_t guest_physical)
+{
+	return vm->devices == VM_DEVICES_PASSTHROUGH &&
+	       (guest_physical - vm->boot->vmm_base < vm->boot->vmm_size ||
+		guest_physical - vm->boot->log_base < vm->boot->log_size);
+}
+
+void *guest_memory(const struct vm *vm, uint64_t guest_physical, uint64_t size)
+{
+	if (vm->devices == VM_DEVICES_NONE) {
+		const uint64_t offset = guest_physical - vm->memory.guest_base;
+
+		if (offset >= vm->memory.size || size > vm->memory.size - offset)
+			return NULL;
+		return phys_to_virt(vm->memory.host_base + offset);
+	}
+	if (!memmap_is_ram(&vm->memmap, guest_physical, size))
+		return NULL;
+	return phys_to_virt(guest_physical);
+}
