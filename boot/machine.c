@@ -174,8 +174,12 @@ const void *acpi_map(uint64_t physical, size_t size __attribute__((unused)))
 
 static void add_processor(struct boot_info *info, uint32_t apic_id)
 {
-	if (apic_id != info->apic_ids[0] && info->processor_count < CONFIG_CPUS_MAX)
+	if (apic_id == info->apic_ids[0])
+		return;
+	if (info->processor_count < CONFIG_CPUS_MAX)
 		info->apic_ids[info->processor_count++] = apic_id;
+	else
+		info->processors_beyond++;
 }
 
 static void ask_mp_services(struct loader *loader)
@@ -207,6 +211,7 @@ static bool ask_acpi(struct boot_info *info)
 		return false;
 	for (uint32_t i = 0; i < machine.processor_count; i++)
 		add_processor(info, machine.apic_ids[i]);
+	info->processors_beyond += machine.processors_beyond;
 	return machine.processor_count != 0;
 }
 

@@ -195,9 +195,12 @@ static bool is_listed(const struct acpi_machine *machine, uint32_t apic_id)
  */
 static void add_processor(struct acpi_machine *machine, uint32_t apic_id, uint32_t flags)
 {
-	if ((flags & MADT_ENABLED) && machine->processor_count < ACPI_PROCESSORS_MAX &&
-	    !is_listed(machine, apic_id))
+	if (!(flags & MADT_ENABLED) || is_listed(machine, apic_id))
+		return;
+	if (machine->processor_count < ACPI_PROCESSORS_MAX)
 		machine->apic_ids[machine->processor_count++] = apic_id;
+	else
+		machine->processors_beyond++;
 }
 
 /* An entry of the MADT starts with its type and its size. */

@@ -60,6 +60,7 @@ struct acpi_ioapic {
 
 struct acpi_machine {
 	uint32_t processor_count;
+	uint32_t processors_beyond;		/* more than there is room for */
 	uint32_t apic_ids[ACPI_PROCESSORS_MAX]; /* of those that are enabled, each once */
 };
 

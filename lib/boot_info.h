@@ -57,7 +57,8 @@ struct boot_info {
 
 	/* All that the firmware has enabled, whatever the key cpus says; the one that boots first.
 	 */
-	uint32_t processor_count; /* at least 1 */
+	uint32_t processor_count;   /* at least 1 */
+	uint32_t processors_beyond; /* more than apic_ids has room for */
 	uint32_t apic_ids[CONFIG_CPUS_MAX];
 	/*
 	 * A page of free RAM below 1 MiB, never page 0: where other processors begin (SIPI). It is

@@ -15,7 +15,8 @@ static uint64_t tables_to_split(const struct guest_config *guest)
 uint64_t vmm_region_size(const struct config *config, uint32_t processors)
 {
 	const uint32_t used = config_processors(config, processors);
-	uint64_t size = VMM_SIZE_FIXED + used * VMM_SIZE_PROCESSOR;
+	/* Those that run no guest are parked, and need as much. */
+	uint64_t size = VMM_SIZE_FIXED + processors * VMM_SIZE_PROCESSOR;
 
 	for (uint32_t i = 0; i < config->guest_count; i++) {
 		const struct guest_config *const guest = &config->guests[i];

@@ -69,6 +69,15 @@ static void log_memory(void)
 		 (unsigned long long)((cpu_memory_size() + vcpu_memory_size()) / 1024));
 }
 
+static void enter_vmx(void)
+{
+	const char *const error = vmx_enable();
+
+	if (error)
+		panic("vmxon", "the first processor %s: CR0 %llx, CR4 %llx", error,
+		      (unsigned long long)read_cr0(), (unsigned long long)read_cr4());
+}
+
 void vmm_main(const struct boot_info *boot)
 {
 	memory_init(boot); /* the rest of the region, the page tables: before any allocation */
@@ -82,7 +91,7 @@ void vmm_main(const struct boot_info *boot)
 	io_init(boot->rsdp); /* how to turn the machine off */
 	machine_probe();     /* what VMX can do here */
 	switch_probe();	     /* which registers it has beside the VMCS */
-	vmx_enable();
+	enter_vmx();
 	fred_check(boot); /* and whether what it has of FRED works */
 	smp_start(boot);
 	vm_load_all(boot);

@@ -66,16 +66,24 @@ class TestEndOfAll:
 
 
 class TestLimit:
-    """The machine's key cpus: the others are left alone."""
+    """The machine's key cpus: the others are parked in VMX operation, where INIT and SIPI of a guest
+    with the machine's APIC do not reach them."""
 
     @pytest.fixture(scope="class")
     def log(self, manfred):
-        config = "cpus = 1\n[guest one]\nguest = selftest\ntests = cpuid.*\n"
-        return manfred(config, machine=emulator.Machine(cpus=2))
+        config = {"guest": "multiboot", "kernel": r"\kernel", "cmdline": 1, "cpus": 1, "fred": "off"}
+        return manfred(config, {"kernel": KERNEL}, machine=emulator.Machine(cpus=2), timeout=TIMEOUT)
 
     def test_is_kept(self, log):
         log.says(r"1 of 2 processors run the VMM")
-        log.ends("ok")
+        log.says(r"1 processors are parked in VMX operation: no guest can start them")
+
+    def test_guest_cannot_start_the_others(self, log):
+        log.find(r"^ok \d+ - no processor of another starts$")
+        log.find(r"^ok \d+ - x2APIC: no processor of another starts$")
+
+    def test_ends(self, log):
+        log.ends("ok", "guest-end")
 
 
 class TestMadt:
@@ -103,7 +111,7 @@ class TestMadt:
         log.says(r"2 of 3 processors run the VMM")
 
     def test_missing_processor_is_left_out(self, log):
-        log.says(r"processor with APIC ID 7 does not start: it is left out")
+        log.says(r"processor with APIC ID 7 does not start: it is left out, and a guest")
         log.lacks(r"APIC ID [012] does not start")
 
     def test_guest_gets_its_own(self, log):

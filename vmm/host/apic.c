@@ -159,6 +159,11 @@ static void wait_until_sent(void)
 		pause();
 }
 
+bool apic_can_name(uint32_t id)
+{
+	return id < XAPIC_ID_ALL || (rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_X2APIC);
+}
+
 /* The guest may be between its writes of the two halves of an xAPIC's ICR: it finds them again. */
 static void send(uint32_t id, uint32_t command)
 {
@@ -169,7 +174,7 @@ static void send(uint32_t id, uint32_t command)
 		return;
 	}
 	/* Only an x2APIC reaches the others: cut to 8 bits they name a wrong one, or all. */
-	if (id >= XAPIC_ID_ALL)
+	if (!apic_can_name(id))
 		return;
 	wait_until_sent();
 	high = apic_read(APIC_ICR_HIGH);

@@ -29,6 +29,9 @@ uint32_t apic_id(void);
 /* It is an x2APIC, and nobody can make it an xAPIC. */
 bool apic_is_locked_x2apic(void);
 
+/* Can this APIC, in its mode, send to that ID? An xAPIC has 8 bits, and 255 is all. */
+bool apic_can_name(uint32_t id);
+
 /* To another processor; vector: the page at which it starts. Nothing is sent to an ID that this
  * APIC's mode cannot name: from 255 on it takes x2APIC mode, in which firmware then leaves it. */
 void apic_send_init(uint32_t id);

@@ -189,6 +189,11 @@ static bool open_vmx(void)
 	return control & FEATURE_CONTROL_VMX_OUTSIDE;
 }
 
+bool machine_can_use_vmx(void)
+{
+	return (cpuid(1, 0).ecx & CPUID_1_ECX_VMX) && open_vmx();
+}
+
 /* VMXON is possible at all: CPUID, and the firmware's word in IA32_FEATURE_CONTROL. */
 static void check_vmx_present(void)
 {
@@ -206,13 +211,12 @@ static const uint32_t control_msrs[MACHINE_CONTROL_MSRS] = {
 	MSR_IA32_VMX_ENTRY_CTLS,    MSR_IA32_VMX_PROCBASED_CTLS2,
 };
 
-const char *machine_difference(void)
+static const char *vmx_difference(void)
 {
 	const struct {
 		bool differs;
 		const char *what;
 	} checks[] = {
-		{ !(cpuid(1, 0).ecx & CPUID_1_ECX_VMX) || !open_vmx(), "IA32_FEATURE_CONTROL" },
 		{ rdmsr(MSR_IA32_VMX_BASIC) != machine.vmx_basic, "IA32_VMX_BASIC" },
 		{ rdmsr(MSR_IA32_VMX_MISC) != machine.vmx_misc, "IA32_VMX_MISC" },
 		{ rdmsr(MSR_IA32_VMX_EPT_VPID_CAP) != machine.ept_vpid_cap,
@@ -230,6 +234,12 @@ const char *machine_difference(void)
 		if (rdmsr(control_msrs[i]) != machine.control_capabilities[i])
 			return "set of VMX controls";
 	return NULL;
+}
+
+/* The capability MSRs exist where VMX does. */
+const char *machine_difference(void)
+{
+	return machine_can_use_vmx() ? vmx_difference() : "IA32_FEATURE_CONTROL";
 }
 
 void machine_probe(void)

@@ -45,17 +45,24 @@ extern struct machine machine;
 /* Read the processor's capabilities; ends the boot with every missing one named. */
 void machine_probe(void);
 
+/* Has this processor VMX, and does firmware allow VMXON? Opens VMX where firmware left that open.
+ */
+bool machine_can_use_vmx(void);
+
 /*
  * What of VMX is other on this processor than on the first one, so that it cannot share VMCS
- * set-ups with it; NULL: nothing. Opens VMX on it.
+ * set-ups with it; NULL: nothing.
  */
 const char *machine_difference(void);
 
 /* May this control of a 32-bit field be 1? By its capability MSR. */
 bool machine_may_set(uint32_t capability_msr, uint32_t bit);
 
-/* Enter VMX root operation on this processor. */
-void vmx_enable(void);
+/*
+ * Enter VMX root operation on this processor, by its own capabilities. NULL, or why it cannot, as
+ * the rest of a sentence that begins with the processor.
+ */
+const char *vmx_enable(void);
 
 /* Leave it again, so that the machine can be reset or turned off from a plain processor. */
 void vmx_disable(void);

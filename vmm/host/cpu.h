@@ -50,7 +50,9 @@ struct cpu {
 	uint64_t command;  /* its APIC's last one, when REQUEST_COMMAND was taken */
 	bool serves;	   /* takes and carries out requests at this moment */
 	bool stopped;
-	const char *difference; /* from the first processor, for which this one is left out */
+	bool parked; /* runs no guest: beyond the limit, or it differs from the first one */
+	const char *difference; /* from the first processor; NULL: none */
+	const char *vmx_error;	/* why this one cannot enter VMX operation; NULL: it has */
 	struct vcpu
 		*fred_vcpu; /* whose values IA32_FRED_RSP0 and IA32_PL0_SSP hold: fred/native.c */
 	void *vmxon_region;

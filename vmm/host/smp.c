@@ -2,6 +2,10 @@
 /*
  * Owns the list of processors, their start, and requests between them.
  *
+ * Every processor that the firmware names is brought into VMX operation, also one that no guest may
+ * have. Those are parked: VMX root operation blocks INIT (SDM 3C, 24.8), so that a guest with the
+ * machine's APIC cannot start one outside VMX.
+ *
  * A requester sends an NMI when it finds no request under way, and the NMI handler takes all that
  * there are: so each NMI of ours is met by one taking of requests, and what remains are guests'.
  */
@@ -47,8 +51,11 @@ struct ap_start_parameters {
 
 extern const uint8_t ap_start_begin[], ap_start_parameters[], ap_start_end[];
 
-static struct cpu *cpus[CONFIG_CPUS_MAX];
+static struct cpu *cpus[CONFIG_CPUS_MAX]; /* that run guests */
 static unsigned int count;
+static unsigned int parked;
+static struct cpu *arrived_cpu; /* the one that is being started, when it has set itself up */
+static uint32_t limit;		/* processors that may run guests, as manfred.cfg says */
 static void (*entry_of_all)(void);
 static uint32_t ending; /* a processor ends the boot */
 
@@ -67,17 +74,16 @@ static void ap_main(uint64_t id) __attribute__((noreturn));
 static void ap_main(uint64_t id)
 {
 	struct cpu *const cpu = cpu_init((uint32_t)id);
-	const char *const difference = machine_difference();
 
 	cpu->apic_id = apic_id();
-	if (!difference)
-		vmx_enable();
-	cpu->difference = difference;
-	__atomic_store_n(&cpus[id], cpu, __ATOMIC_RELEASE);
+	cpu->difference = machine_difference();
+	cpu->parked = cpu->difference != NULL || id >= limit;
+	cpu->vmx_error = vmx_enable();
+	__atomic_store_n(&arrived_cpu, cpu, __ATOMIC_RELEASE);
 	for (;;) {
-		/* In this order: what comes behind the look ends the wait. */
+		/* Clear before testing: a request that comes in between must not be lost. */
 		__atomic_store_n(&cpu->arrived, false, __ATOMIC_SEQ_CST);
-		if (__atomic_load_n(&entry_of_all, __ATOMIC_ACQUIRE) && !difference)
+		if (__atomic_load_n(&entry_of_all, __ATOMIC_ACQUIRE) && !cpu->parked)
 			entry_of_all();
 		cpu_wait();
 	}
@@ -105,62 +111,96 @@ static struct ap_start_parameters *prepare_page(uint64_t page)
 	return parameters;
 }
 
-static bool has_started(unsigned int id)
+static bool has_started(void)
 {
-	return __atomic_load_n(&cpus[id], __ATOMIC_ACQUIRE) != NULL;
+	return __atomic_load_n(&arrived_cpu, __ATOMIC_ACQUIRE) != NULL;
 }
 
-static bool start(uint32_t apic, unsigned int id, uint64_t page, struct ap_start_parameters *p)
+/* One that the VMM does not have can be started by a guest that has the machine's APIC. */
+static void log_not_taken(uint32_t apic, const char *why)
 {
+	log_error("processor with APIC ID %u %s: it is left out, and a guest with the machine's "
+		  "APIC could run code on it outside VMX",
+		  apic, why);
+}
+
+/* The processor that has arrived runs guests, or is parked. */
+static void take(struct cpu *cpu)
+{
+	if (cpu->vmx_error) {
+		log_not_taken(cpu->apic_id, cpu->vmx_error);
+		return;
+	}
+	if (cpu->difference)
+		log_error("processor with APIC ID %u is parked: its %s differs from that of the "
+			  "first one",
+			  cpu->apic_id, cpu->difference);
+	if (cpu->parked)
+		parked++;
+	else
+		cpus[count++] = cpu;
+}
+
+static void start_processor(uint32_t apic, uint64_t page, struct ap_start_parameters *p)
+{
+	if (!apic_can_name(apic)) {
+		log_not_taken(apic, "cannot be named by an xAPIC");
+		return;
+	}
 	p->stack = (uint64_t)stack_alloc(AP_STACK_PAGES, 0);
-	p->argument = id;
+	p->argument = count;
+	__atomic_store_n(&arrived_cpu, NULL, __ATOMIC_RELEASE);
 	apic_send_init(apic);
 	io_delay(INIT_DELAY_US);
-	for (int i = 0; i < SIPI_COUNT && !has_started(id); i++) {
+	for (int i = 0; i < SIPI_COUNT && !has_started(); i++) {
 		apic_send_sipi(apic, (uint8_t)(page / PAGE_SIZE));
 		io_delay(SIPI_DELAY_US);
 	}
-	for (uint64_t waited = 0; waited < START_WAIT_US && !has_started(id); waited++)
+	for (uint64_t waited = 0; waited < START_WAIT_US && !has_started(); waited++)
 		io_delay(1);
-	if (!has_started(id)) {
-		/* Nor may it later, on the stack of the next one. */
-		apic_send_init(apic);
-		log_error("processor with APIC ID %u does not start: it is left out", apic);
-		return false;
+	if (has_started()) {
+		take(arrived_cpu);
+		return;
 	}
-	if (cpus[id]->difference) {
-		log_error("processor with APIC ID %u is left out: its %s differs from that of the "
-			  "first one",
-			  apic, cpus[id]->difference);
-		cpus[id] = NULL;
-		return false;
+	/* It may not start later either, on the stack of the next one. */
+	apic_send_init(apic);
+	log_not_taken(apic, "does not start");
+}
+
+static void start_others(const struct boot_info *boot)
+{
+	struct ap_start_parameters *parameters;
+
+	if (boot->ap_page == 0) {
+		log_error("no free page below 1 MiB: the other processors cannot be started, and a "
+			  "guest with the machine's APIC could run code on them outside VMX");
+		return;
 	}
-	return true;
+	memory_map_start_page(boot->ap_page);
+	parameters = prepare_page(boot->ap_page);
+	for (uint32_t i = 0; i < boot->processor_count; i++)
+		if (boot->apic_ids[i] != cpus[0]->apic_id)
+			start_processor(boot->apic_ids[i], boot->ap_page, parameters);
+	memory_unmap_start_page(boot->ap_page);
 }
 
 void smp_start(const struct boot_info *boot)
 {
 	struct cpu *const self = cpu_current();
-	struct ap_start_parameters *parameters;
-	uint32_t limit;
 
 	self->apic_id = apic_id();
 	cpus[count++] = self;
 	limit = config_processors(&boot->config, boot->processor_count);
-	if (limit > 1 && boot->ap_page == 0) {
-		log_error("no free page below 1 MiB: the other processors cannot be started");
-		return;
-	}
-	if (limit > 1) {
-		memory_map_start_page(boot->ap_page);
-		parameters = prepare_page(boot->ap_page);
-		for (uint32_t i = 0; i < boot->processor_count && count < limit; i++)
-			if (boot->apic_ids[i] != self->apic_id &&
-			    start(boot->apic_ids[i], count, boot->ap_page, parameters))
-				count++;
-		memory_unmap_start_page(boot->ap_page);
-	}
+	if (boot->processor_count > 1)
+		start_others(boot);
+	if (boot->processors_beyond != 0)
+		log_error("%u processors more than the %u that the VMM takes: a guest with the "
+			  "machine's APIC could run code on them outside VMX",
+			  boot->processors_beyond, CONFIG_CPUS_MAX);
 	log_info("%u of %u processors run the VMM", count, boot->processor_count);
+	if (parked != 0)
+		log_info("%u processors are parked in VMX operation: no guest can start them",
+			 parked);
 }
 
 void smp_run(void (*entry)(void))
@@ -221,8 +261,9 @@ void smp_request_others(enum cpu_request request)
 static __attribute__((noinline)) void carry_out(struct cpu *cpu, uint32_t requests)
 {
 	if (requests & REQUEST_STOP) {
+		/* First: an INIT that VMX root operation has blocked comes with VMXOFF. */
+		__atomic_store_n(&cpu->stopped, true, __ATOMIC_RELEASE);
 		vmx_disable();
-		cpu->stopped = true;
 		cpu_stop();
 	}
 	if (requests & REQUEST_INVEPT)

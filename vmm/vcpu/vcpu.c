@@ -388,7 +388,10 @@ void vcpu_nmi_in_host(struct trap_frame *frame)
 
 	if (!smp_take_nmi()) {
 		if (!vcpu) {
-			log_error("an NMI came before there was a guest to have it: dropped");
+			/* A guest may send a parked processor any number of them. */
+			if (!cpu->parked)
+				log_error("an NMI came before there was a guest to have it: "
+					  "dropped");
 			return;
 		}
 		sched_nmi();

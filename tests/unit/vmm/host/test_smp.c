@@ -21,12 +21,14 @@
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/host/x86.h"
 
-#define START_PAGE    0x8000ULL
-#define IDS	      16
-#define ID_ABSENT     4
-#define ID_DIFFERENT  6
-#define ID_LAST	      8
-#define ID_NOT_WANTED 10
+#define START_PAGE     0x8000ULL
+#define IDS	       16
+#define ID_ABSENT      4
+#define ID_DIFFERENT   6
+#define ID_LAST	       8
+#define ID_NOT_WANTED  10
+#define ID_WITHOUT_VMX 12
+#define ID_TOO_LARGE   300
 /* SMM has the processors while one of them should start. */
 #define SMI_US	      200000
 #define CPUS	      3
@@ -62,6 +64,7 @@ struct processor {
 	uint64_t stack;
 	uint64_t start_us; /* not before, in the first processor's time */
 	unsigned int inits, sipis, nmis_sent, nmis_of_guest;
+	bool entered; /* the work of guests */
 };
 
 static struct processor processors[IDS];
@@ -69,8 +72,10 @@ static _Thread_local uint32_t id_here;
 static _Alignas(PAGE_SIZE) uint8_t start_page[PAGE_SIZE];
 static bool start_page_mapped;
 static struct boot_info boot = {
-	.processor_count = 6,
-	.apic_ids = { 0, 2, ID_ABSENT, ID_DIFFERENT, ID_LAST, ID_NOT_WANTED },
+	.processor_count = 8,
+	.apic_ids = { 0, 2, ID_ABSENT, ID_DIFFERENT, ID_LAST, ID_NOT_WANTED, ID_WITHOUT_VMX,
+		      ID_TOO_LARGE },
+	.processors_beyond = 5,
 	.ap_page = START_PAGE,
 	.config.cpus = CPUS,
 };
@@ -185,9 +190,17 @@ const char *machine_difference(void)
 	return id_here == ID_DIFFERENT ? "EPT" : NULL;
 }
 
-void vmx_enable(void)
+const char *vmx_enable(void)
 {
+	if (id_here == ID_WITHOUT_VMX)
+		return "has no VMX";
 	processors[id_here].vmx = true;
+	return NULL;
+}
+
+bool apic_can_name(uint32_t id)
+{
+	return id < 255;
 }
 
 void vmx_disable(void)
@@ -233,6 +246,7 @@ static void work(void)
 
 	if (cpu_current()->id == 0)
 		longjmp(back_in_main, 1);
+	processors[id_here].entered = true;
 	for (;;) {
 		while (__atomic_load_n(&jobs, __ATOMIC_SEQ_CST) == done)
 			sched_yield();
@@ -303,10 +317,9 @@ TEST(as_many_start_as_are_wanted)
 		assert_int_equal(processor(i)->inits, 1);
 	}
 	assert_int_not_equal(processor(1)->stack, processor(2)->stack);
-	assert_int_equal(processors[ID_NOT_WANTED].inits, 0);
 	assert_false(start_page_mapped);
 	assert_int_equal(smp_count(), 3);
-	assert_true(model_logged("3 of 6 processors run the VMM"));
+	assert_true(model_logged("3 of 8 processors run the VMM"));
 }
 
 TEST(an_smi_is_waited_for)
@@ -323,10 +336,29 @@ TEST(who_does_not_start_is_reset)
 	assert_true(model_logged("processor with APIC ID 4 does not start"));
 }
 
-TEST(who_differs_is_left_out)
+/* In VMX operation INIT and SIPI of a guest do not reach them. */
+TEST(one_that_differs_is_parked)
 {
-	assert_false(processors[ID_DIFFERENT].vmx);
-	assert_true(model_logged("processor with APIC ID 6 is left out: its EPT differs"));
+	assert_true(processors[ID_DIFFERENT].vmx);
+	assert_true(processors[ID_DIFFERENT].cpu.parked);
+	assert_true(model_logged("processor with APIC ID 6 is parked: its EPT differs"));
+}
+
+TEST(one_beyond_the_limit_is_parked)
+{
+	assert_int_equal(processors[ID_NOT_WANTED].inits, 1);
+	assert_true(processors[ID_NOT_WANTED].vmx);
+	assert_true(processors[ID_NOT_WANTED].cpu.parked);
+	assert_true(model_logged("2 processors are parked in VMX operation"));
+}
+
+TEST(one_that_cannot_be_taken_is_named)
+{
+	assert_false(processors[ID_WITHOUT_VMX].vmx);
+	assert_true(
+		model_logged("processor with APIC ID 12 has no VMX: it is left out, and a guest"));
+	assert_true(model_logged("APIC ID 300 cannot be named by an xAPIC: it is left out"));
+	assert_true(model_logged("5 processors more than the 512 that the VMM takes"));
 }
 
 TEST(all_run)
@@ -586,6 +618,8 @@ TEST(the_first_that_ends_the_boot_stops_the_others)
 		assert_false(processor(i)->vmx);
 		pthread_join(processor(i)->thread, NULL);
 	}
+	assert_false(processors[ID_NOT_WANTED].entered);
+	assert_false(processors[ID_DIFFERENT].entered);
 	assert_false(smp_cpu(0)->stopped);
 	sent = processor(1)->nmis_sent;
 	assert_true(smp_stop_others());
@@ -618,7 +652,9 @@ int main(void)
 		cmocka_unit_test(as_many_start_as_are_wanted),
 		cmocka_unit_test(an_smi_is_waited_for),
 		cmocka_unit_test(who_does_not_start_is_reset),
-		cmocka_unit_test(who_differs_is_left_out),
+		cmocka_unit_test(one_that_differs_is_parked),
+		cmocka_unit_test(one_beyond_the_limit_is_parked),
+		cmocka_unit_test(one_that_cannot_be_taken_is_named),
 		cmocka_unit_test(all_run),
 		cmocka_unit_test(nobody_passes_a_barrier_alone),
 		cmocka_unit_test(requests_under_way_have_one_nmi),
