@@ -113,12 +113,12 @@ $(eval $(call object_rules,model,MODEL_CFLAGS))
 $(filter %.asm.o,$(VMM_OBJECTS)): build/gen/offsets.inc
 
 # What guests pay for at every exit: no frame pointers there. A backtrace passes these functions over.
-HOT_PATH := run/sched vcpu/context vcpu/timer run/startup vcpu/vcpu fred/native exits/table vcpu/cpuid_policy \
+HOT_PATH := run/sched vcpu/context vcpu/timer run/startup vcpu/vcpu vcpu/rip fred/native exits/table vcpu/cpuid_policy \
 	vcpu/msr_policy vcpu/event vmx/ept exits/hypercall soft/soft soft/engine soft/walk
 $(HOT_PATH:%=build/vmm/vmm/%.c.o): VMM_CFLAGS += -fomit-frame-pointer
 # The VMM has no vector registers: its stack needs no more than a register's alignment, and keeping
 # more costs two instructions in skip_instruction(), and in others.
-$(patsubst %,build/vmm/vmm/%.c.o,exits/table soft/soft soft/engine): VMM_CFLAGS += $(STACK_8)
+$(patsubst %,build/vmm/vmm/%.c.o,exits/table vcpu/rip soft/soft soft/engine): VMM_CFLAGS += $(STACK_8)
 
 # Constants that the VMM's assembly needs: the compiler prints them as "->NAME $value".
 build/gen/offsets.inc: vmm/offsets.c build/.flags
@@ -317,6 +317,8 @@ $(call vmm_test,run/test_sched,vcpu/event.c vcpu/timer.c)
 $(call vmm_test,run/test_startup,run/store_decode.c)
 $(call vmm_test,host/test_smp,host/ap_start.asm)
 $(call vmm_test,run/test_snapshot,vcpu/event.c fred/native.c vcpu/context.c vcpu/timer.c)
+$(call vmm_test,fred/test_native,host/host_fred.c)
+$(call vmm_test,fred/test_vmcs_dump,vmx/vmcs.c)
 $(call vmm_test,soft/test_engine,soft/walk.c)
 $(call vmm_test,soft/test_soft,vcpu/event.c fred/native.c soft/decode.c soft/engine.c soft/walk.c)
 # The file under test: the same path without "test_".

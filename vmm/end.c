@@ -13,6 +13,7 @@
 #include "vmm/base/log.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/host/smp.h"
+#include "vmm/vcpu/exit_counts.h"
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/verdict.h"
 #include "vmm/vm.h"

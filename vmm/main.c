@@ -6,6 +6,7 @@
 #include "lib/boot_info.h"
 #include "lib/x86/cpu.h"
 #include "vmm/host/apic.h"
+#include "vmm/fred/native.h"
 #include "vmm/host/cpu.h"
 #include "vmm/end.h"
 #include "vmm/selftest/checks.h"
@@ -90,6 +91,7 @@ void vmm_main(const struct boot_info *boot)
 	do_damage(boot->config.debug);
 	io_init(boot->rsdp); /* how to turn the machine off */
 	machine_probe();     /* what VMX can do here */
+	fred_probe();	     /* what FRED can do, and how guests get its MSRs */
 	switch_probe();	     /* which registers it has beside the VMCS */
 	enter_vmx();
 	fred_check(boot); /* and whether what it has of FRED works */

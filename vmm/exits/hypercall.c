@@ -10,6 +10,8 @@
 #include "lib/x86/msr.h"
 #include "vmm/host/apic.h"
 #include "vmm/end.h"
+#include "vmm/fred/vmcs_dump.h"
+#include "vmm/vcpu/rip.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/vcpu/event.h"
 #include "vmm/exits/table.h"

@@ -13,9 +13,11 @@
 #include "lib/format.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
+#include "vmm/fred/vmcs_dump.h"
 #include "vmm/host/apic.h"
 #include "vmm/host/cpu.h"
 #include "vmm/end.h"
+#include "vmm/vcpu/rip.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/base/log.h"
 #include "vmm/host/capabilities.h"
@@ -26,6 +28,7 @@
 #include "vmm/vcpu/timer.h"
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vm.h"
+#include "vmm/vmx/exit_names.h"
 #include "vmm/vmx/vmcs.h"
 #include "vmm/host/x86.h"
 
@@ -35,46 +38,6 @@
 	(INTERRUPTION_VALID | EVENT_HARDWARE_EXCEPTION << INTERRUPTION_TYPE_SHIFT | VECTOR_UD)
 
 typedef void exit_handler(struct vcpu *vcpu);
-
-/* SDM 3C 27.7.3 and 28.3.4: an instruction that exits does not do what its end would have done. */
-static void end_shadow(uint64_t interruptibility)
-{
-	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY,
-		   interruptibility & ~(uint64_t)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
-}
-
-static void pend_single_step(void)
-{
-	if (!(vmcs_read(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF))
-		vmcs_set_bits(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS);
-}
-
-static inline __attribute__((always_inline)) void skip(uint64_t length)
-{
-	const uint64_t rip = vmcs_read(VMCS_GUEST_RIP);
-	uint64_t interruptibility;
-
-	vmcs_write(VMCS_GUEST_RIP, rip + length);
-	interruptibility = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
-	if (__builtin_expect(interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS),
-			     0))
-		end_shadow(interruptibility);
-	if (__builtin_expect(vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_TF, 0))
-		pend_single_step();
-}
-
-void skip_instruction(void)
-{
-	skip(vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH));
-}
-
-/* Unlike one that exits by itself, an instruction with an EPT violation has left RF = 1 (28.3.3).
- */
-void skip_bytes(unsigned int length)
-{
-	vmcs_clear_bits(VMCS_GUEST_RFLAGS, RFLAGS_RF);
-	skip(length);
-}
 
 /* The exception that exited. */
 static inline struct event exit_event(uint32_t info)
@@ -114,7 +77,7 @@ static void pend_step_in_shadow(void)
 	if ((vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) &
 	     (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)) &&
 	    (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_TF))
-		pend_single_step();
+		rip_pend_single_step();
 }
 
 /* The guest has FRED on, by software. */
@@ -231,7 +194,7 @@ static void handle_hlt(struct vcpu *vcpu)
 {
 	const uint64_t rflags = vmcs_read(VMCS_GUEST_RFLAGS);
 
-	skip_instruction();
+	rip_skip(vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH));
 	/* A single step ends it at once. */
 	if ((rflags & RFLAGS_TF) &&
 	    (vmcs_read(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS) & PENDING_DEBUG_BS))
@@ -253,7 +216,7 @@ static void handle_hlt(struct vcpu *vcpu)
 static void handle_invd(struct vcpu *vcpu)
 {
 	(void)vcpu;
-	skip_instruction();
+	rip_skip(vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH));
 }
 
 static void handle_monitor_trap(struct vcpu *vcpu)
@@ -335,58 +298,7 @@ static void handle_unknown(struct vcpu *vcpu)
 		     EXIT_REASON_BASIC(vmcs_read32(VMCS_EXIT_REASON)));
 }
 
-/* One line per reason. Whoever adds an exit adds a line. */
-#define EXITS(EXIT)                                                                   \
-	EXIT(EXCEPTION_NMI, "exception or NMI", handle_exception_nmi)                 \
-	EXIT(EXTERNAL_INTERRUPT, "external interrupt", handle_external_interrupt)     \
-	EXIT(TRIPLE_FAULT, "triple fault", handle_triple_fault)                       \
-	EXIT(INIT, "INIT", handle_init)                                               \
-	EXIT(INTERRUPT_WINDOW, "interrupt window", handle_interrupt_window)           \
-	EXIT(NMI_WINDOW, "NMI window", handle_nmi_window)                             \
-	EXIT(TASK_SWITCH, "task switch", handle_task_switch)                          \
-	EXIT(CPUID, "CPUID", handle_cpuid)                                            \
-	EXIT(GETSEC, "GETSEC", raise_ud)                                              \
-	EXIT(HLT, "HLT", handle_hlt)                                                  \
-	EXIT(INVD, "INVD", handle_invd)                                               \
-	EXIT(VMCALL, "VMCALL", handle_vmcall)                                         \
-	EXIT(VMCLEAR, "VMCLEAR", raise_ud)                                            \
-	EXIT(VMLAUNCH, "VMLAUNCH", raise_ud)                                          \
-	EXIT(VMPTRLD, "VMPTRLD", raise_ud)                                            \
-	EXIT(VMPTRST, "VMPTRST", raise_ud)                                            \
-	EXIT(VMREAD, "VMREAD", raise_ud)                                              \
-	EXIT(VMRESUME, "VMRESUME", raise_ud)                                          \
-	EXIT(VMWRITE, "VMWRITE", raise_ud)                                            \
-	EXIT(VMXOFF, "VMXOFF", raise_ud)                                              \
-	EXIT(VMXON, "VMXON", raise_ud)                                                \
-	EXIT(CR_ACCESS, "control register access", handle_cr_access)                  \
-	EXIT(IO, "I/O", handle_io)                                                    \
-	EXIT(RDMSR, "RDMSR", handle_rdmsr)                                            \
-	EXIT(WRMSR, "WRMSR", handle_wrmsr)                                            \
-	EXIT(ENTRY_GUEST_STATE, "invalid guest state", handle_entry_failure)          \
-	EXIT(ENTRY_MSR_LOAD, "MSR loading", handle_entry_failure)                     \
-	EXIT(MONITOR_TRAP, "monitor trap flag", handle_monitor_trap)                  \
-	EXIT(ENTRY_MACHINE_CHECK, "machine check during entry", handle_entry_failure) \
-	EXIT(EPT_VIOLATION, "EPT violation", handle_ept_violation)                    \
-	EXIT(EPT_MISCONFIG, "EPT misconfiguration", handle_ept_misconfig)             \
-	EXIT(GDTR_IDTR, "GDTR or IDTR", handle_descriptor_table)                      \
-	EXIT(LDTR_TR, "LDTR or TR", handle_descriptor_table)                          \
-	EXIT(INVEPT, "INVEPT", raise_ud)                                              \
-	EXIT(PREEMPTION_TIMER, "preemption timer", handle_preemption_timer)           \
-	EXIT(INVVPID, "INVVPID", raise_ud)                                            \
-	EXIT(XSETBV, "XSETBV", handle_xsetbv)                                         \
-	EXIT(VMFUNC, "VMFUNC", raise_ud)                                              \
-	EXIT(SEAMCALL, "SEAMCALL", raise_ud)                                          \
-	EXIT(TDCALL, "TDCALL", raise_ud)                                              \
-	EXIT(RDMSR_IMMEDIATE, "RDMSR immediate", raise_ud)                            \
-	EXIT(WRMSRNS_IMMEDIATE, "WRMSRNS immediate", handle_wrmsrns_immediate)
-
-static const char *const exit_names[EXIT_REASON_COUNT] = {
-#define EXIT(reason, name, handler) [EXIT_REASON_##reason] = (name),
-	EXITS(EXIT)
-#undef EXIT
-};
-
-/* The default is meant to be overridden. */
+/* One line per reason; vmx/exit_names.c has its name. The default is meant to be overridden. */
 #pragma GCC diagnostic push
 #ifdef __clang__
 #pragma GCC diagnostic ignored "-Winitializer-overrides"
@@ -396,9 +308,48 @@ static const char *const exit_names[EXIT_REASON_COUNT] = {
 /* clang-format off */
 static exit_handler *const exit_handlers[EXIT_REASON_COUNT] = {
 	[0 ... EXIT_REASON_COUNT - 1] = handle_unknown,
-#define EXIT(reason, name, handler) [EXIT_REASON_##reason] = (handler),
-	EXITS(EXIT)
-#undef EXIT
+	[EXIT_REASON_EXCEPTION_NMI] = handle_exception_nmi,
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = handle_external_interrupt,
+	[EXIT_REASON_TRIPLE_FAULT] = handle_triple_fault,
+	[EXIT_REASON_INIT] = handle_init,
+	[EXIT_REASON_INTERRUPT_WINDOW] = handle_interrupt_window,
+	[EXIT_REASON_NMI_WINDOW] = handle_nmi_window,
+	[EXIT_REASON_TASK_SWITCH] = handle_task_switch,
+	[EXIT_REASON_CPUID] = handle_cpuid,
+	[EXIT_REASON_GETSEC] = raise_ud,
+	[EXIT_REASON_HLT] = handle_hlt,
+	[EXIT_REASON_INVD] = handle_invd,
+	[EXIT_REASON_VMCALL] = handle_vmcall,
+	[EXIT_REASON_VMCLEAR] = raise_ud,
+	[EXIT_REASON_VMLAUNCH] = raise_ud,
+	[EXIT_REASON_VMPTRLD] = raise_ud,
+	[EXIT_REASON_VMPTRST] = raise_ud,
+	[EXIT_REASON_VMREAD] = raise_ud,
+	[EXIT_REASON_VMRESUME] = raise_ud,
+	[EXIT_REASON_VMWRITE] = raise_ud,
+	[EXIT_REASON_VMXOFF] = raise_ud,
+	[EXIT_REASON_VMXON] = raise_ud,
+	[EXIT_REASON_CR_ACCESS] = handle_cr_access,
+	[EXIT_REASON_IO] = handle_io,
+	[EXIT_REASON_RDMSR] = handle_rdmsr,
+	[EXIT_REASON_WRMSR] = handle_wrmsr,
+	[EXIT_REASON_ENTRY_GUEST_STATE] = handle_entry_failure,
+	[EXIT_REASON_ENTRY_MSR_LOAD] = handle_entry_failure,
+	[EXIT_REASON_MONITOR_TRAP] = handle_monitor_trap,
+	[EXIT_REASON_ENTRY_MACHINE_CHECK] = handle_entry_failure,
+	[EXIT_REASON_EPT_VIOLATION] = handle_ept_violation,
+	[EXIT_REASON_EPT_MISCONFIG] = handle_ept_misconfig,
+	[EXIT_REASON_GDTR_IDTR] = handle_descriptor_table,
+	[EXIT_REASON_LDTR_TR] = handle_descriptor_table,
+	[EXIT_REASON_INVEPT] = raise_ud,
+	[EXIT_REASON_PREEMPTION_TIMER] = handle_preemption_timer,
+	[EXIT_REASON_INVVPID] = raise_ud,
+	[EXIT_REASON_XSETBV] = handle_xsetbv,
+	[EXIT_REASON_VMFUNC] = raise_ud,
+	[EXIT_REASON_SEAMCALL] = raise_ud,
+	[EXIT_REASON_TDCALL] = raise_ud,
+	[EXIT_REASON_RDMSR_IMMEDIATE] = raise_ud,
+	[EXIT_REASON_WRMSRNS_IMMEDIATE] = handle_wrmsrns_immediate,
 };
 /* clang-format on */
 #pragma GCC diagnostic pop
@@ -447,19 +398,6 @@ void vcpu_entry_failed(struct vcpu *vcpu)
 		     rule ? "; first rule broken: " : "", rule ? rule : "");
 }
 
-/* SDM 3A, 18.3.1.1: a fault saves RF = 1, so that its instruction may be repeated. */
-void raise_ud(struct vcpu *vcpu)
-{
-	vmcs_set_bits(VMCS_GUEST_RFLAGS, RFLAGS_RF);
-	event_queue(vcpu, event_exception(VECTOR_UD));
-}
-
-void raise_gp(struct vcpu *vcpu)
-{
-	vmcs_set_bits(VMCS_GUEST_RFLAGS, RFLAGS_RF);
-	event_queue(vcpu, event_exception_error(VECTOR_GP, 0));
-}
-
 void guest_failed(struct vcpu *vcpu, const char *reason, const char *format, ...)
 {
 	char text[256];
@@ -484,35 +422,4 @@ void guest_triple_fault(struct vcpu *vcpu)
 		"triple fault: an exception could not be delivered, nor the double fault after it; "
 		"see the guest's IDT and stack at RIP 0x%llx",
 		(unsigned long long)vmcs_read(VMCS_GUEST_RIP));
-}
-
-const char *exit_reason_name(uint32_t reason)
-{
-	const uint32_t basic = EXIT_REASON_BASIC(reason);
-
-	return basic < EXIT_REASON_COUNT && exit_names[basic] ? exit_names[basic]
-							      : "unknown reason";
-}
-
-uint64_t exit_count(const struct vcpu *vcpu)
-{
-	uint64_t count = 0;
-
-	for (unsigned int i = 0; i < EXIT_REASON_COUNT; i++)
-		count += vcpu->exits_by_reason[i];
-	return count;
-}
-
-void exit_statistics_print(const struct vcpu *vcpu)
-{
-	const struct interrupt_counts *const i = &vcpu->interrupts;
-
-	if (i->taken != 0)
-		log_info("interrupts: %llu taken, %llu delivered, %llu merged, %u waiting",
-			 (unsigned long long)i->taken, (unsigned long long)i->delivered,
-			 (unsigned long long)i->merged, event_interrupts_waiting(vcpu));
-	for (uint32_t reason = 0; reason < EXIT_REASON_COUNT; reason++)
-		if (vcpu->exits_by_reason[reason] != 0)
-			log_info("exits: %-24s %llu", exit_reason_name(reason),
-				 (unsigned long long)vcpu->exits_by_reason[reason]);
 }

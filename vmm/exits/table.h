@@ -23,15 +23,6 @@ void vcpu_prepare_entry(struct vcpu *vcpu);
 /* Called by run/entry.asm when VMLAUNCH or VMRESUME falls through. */
 void vcpu_entry_failed(struct vcpu *vcpu) __attribute__((noreturn));
 
-/* Go on behind the instruction that exited. Owns GUEST_RIP. */
-void skip_instruction(void);
-/* The same where the exit does not tell how long the instruction is. */
-void skip_bytes(unsigned int length);
-
-/* Deliver an exception instead of the instruction. */
-void raise_ud(struct vcpu *vcpu);
-void raise_gp(struct vcpu *vcpu);
-
 /* End the guest: say why, show the VMCS, and end the boot as failed. */
 void guest_failed(struct vcpu *vcpu, const char *reason, const char *format, ...)
 	__attribute__((format(printf, 3, 4), noreturn));
@@ -45,11 +36,5 @@ void handle_rdmsr(struct vcpu *vcpu);
 void handle_wrmsr(struct vcpu *vcpu);
 void handle_io(struct vcpu *vcpu);
 void handle_vmcall(struct vcpu *vcpu);
-
-const char *exit_reason_name(uint32_t reason);
-
-/* Exits by reason, and their sum: for the end of the boot. */
-void exit_statistics_print(const struct vcpu *vcpu);
-uint64_t exit_count(const struct vcpu *vcpu);
 
 #endif

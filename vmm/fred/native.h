@@ -57,10 +57,4 @@ void fred_forget(const struct vcpu *vcpu);
 /* A line that says whether the guest uses FRED: for the end of the boot. */
 void fred_log_use(struct vcpu *vcpu);
 
-/*
- * Where the processor has FRED: take the VMM's own exceptions and NMIs by it from now on, on these
- * stacks for the levels 1 to 3. The IDT stays for when FRED is off.
- */
-void fred_host_enable(const uint64_t stacks[3]);
-
 #endif

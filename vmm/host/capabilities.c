@@ -293,5 +293,4 @@ void machine_probe(void)
 		 machine.ept_vpid_cap & EPT_CAP_2M ? " 2M" : "",
 		 machine.ept_vpid_cap & EPT_CAP_1G ? " 1G" : "",
 		 machine.controls.proc2 & PROC2_VPID ? "yes" : "no", machine.mtrr.physical_bits);
-	fred_probe();
 }

@@ -6,8 +6,8 @@
 #include "lib/paging.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
-#include "vmm/fred/native.h"
 #include "vmm/base/memory.h"
+#include "vmm/host/host_fred.h"
 #include "vmm/host/trap.h"
 #include "vmm/host/x86.h"
 

@@ -14,6 +14,7 @@
 #include "vmm/exits/table.h"
 #include "vmm/base/log.h"
 #include "vmm/base/memory.h"
+#include "vmm/vcpu/rip.h"
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vmx/vmcs.h"
 #include "vmm/host/x86.h"

@@ -15,12 +15,12 @@
 #include "vmm/vmx/ept.h"
 #include "vmm/fred/errata.h"
 #include "vmm/vcpu/event.h"
-#include "vmm/exits/table.h"
 #include "vmm/fred/native.h"
 #include "vmm/selftest/probe.h"
 #include "vmm/base/log.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/vcpu/vcpu.h"
+#include "vmm/vmx/exit_names.h"
 #include "vmm/vmx/vmcs.h"
 #include "vmm/host/x86.h"
 

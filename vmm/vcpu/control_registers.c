@@ -9,6 +9,7 @@
 #include "lib/x86/cpu.h"
 #include "lib/x86/vmx.h"
 #include "vmm/vcpu/cpuid_policy.h"
+#include "vmm/vcpu/rip.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/exits/table.h"
 #include "vmm/host/capabilities.h"

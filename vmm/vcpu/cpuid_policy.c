@@ -13,6 +13,7 @@
 #include "vmm/exits/table.h"
 #include "lib/hypercall.h"
 #include "vmm/host/capabilities.h"
+#include "vmm/vcpu/rip.h"
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vmx/vmcs.h"
 

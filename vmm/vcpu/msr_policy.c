@@ -16,6 +16,7 @@
 #include "vmm/base/log.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/run/startup.h"
+#include "vmm/vcpu/rip.h"
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vmx/vmcs.h"
 #include "vmm/host/x86.h"

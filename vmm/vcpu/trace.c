@@ -2,8 +2,8 @@
 /* Owns the trace ring. */
 #include "vmm/vcpu/trace.h"
 
-#include "vmm/exits/table.h"
 #include "vmm/base/log.h"
+#include "vmm/vmx/exit_names.h"
 #include "vmm/vmx/vmcs.h"
 #include "vmm/host/x86.h"
 

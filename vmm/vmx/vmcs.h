@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The current VMCS: access to its fields, the dump. Which fields exist depends on
+ * The current VMCS: access to its fields. Which fields exist depends on
  * the processor; whoever reads or writes one has asked the controls first.
  */
 #ifndef VMM_VMX_VMCS_H
@@ -61,8 +61,8 @@ static inline bool vmcs_read_optional(enum vmcs_field field, uint64_t *value)
 	return !failed;
 }
 
-/* Print every field of the current VMCS by name, the important ones decoded. */
-void vmcs_dump(void);
+/* As the SDM names it, in capitals, and "unknown field". */
+const char *vmcs_field_name(enum vmcs_field field);
 
 /* A VM-instruction error (SDM 3C, table 31-1) in words. */
 const char *vmcs_instruction_error_name(uint64_t error);

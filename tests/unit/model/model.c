@@ -14,6 +14,7 @@
 #include "vmm/host/capabilities.h"
 #include "vmm/run/startup.h"
 #include "vmm/host/smp.h"
+#include "vmm/vcpu/rip.h"
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vmx/vmcs.h"
 

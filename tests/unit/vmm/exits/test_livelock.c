@@ -7,6 +7,7 @@
 #include "tests/unit/model/model.h"
 #include "vmm/exits/livelock.h"
 #include "vmm/exits/table.h"
+#include "vmm/vcpu/exit_counts.h"
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vmx/vmcs.h"
 

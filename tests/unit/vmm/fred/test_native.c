@@ -15,6 +15,7 @@
 #include "vmm/fred/native.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/base/memory.h"
+#include "vmm/host/host_fred.h"
 #include "vmm/host/trap.h"
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vmx/vmcs.h"

@@ -84,10 +84,6 @@ struct cpuid_leaf cpuid(uint32_t leaf, uint32_t subleaf __attribute__((unused)))
 	return (struct cpuid_leaf){ .eax = leaf == 0x80000008 ? 46 : 0 };
 }
 
-void fred_probe(void)
-{
-}
-
 static int set_up(void **state __attribute__((unused)))
 {
 	model_reset();

@@ -11,6 +11,7 @@
 #include "vmm/host/apic.h"
 #include "vmm/host/cpu.h"
 #include "vmm/end.h"
+#include "vmm/vcpu/rip.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/exits/table.h"
 #include "vmm/vcpu/guest_walk.h"

@@ -36,7 +36,7 @@ static inline void vmcs_clear_bits(enum vmcs_field field, uint64_t bits)
 	vmcs_write(field, vmcs_read(field) & ~bits);
 }
 
-void vmcs_dump(void);
+const char *vmcs_field_name(enum vmcs_field field);
 const char *vmcs_check(void);
 const char *vmcs_instruction_error_name(uint64_t error);
 void vmcs_write_failed(enum vmcs_field field, uint64_t value, const char *caller)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vmm/vmx/vmcs.c: what a dump says of FRED, in words; and that no field is left out.
+ * vmm/fred/vmcs_dump.c: what a dump says of FRED, in words; and that no field is left out.
  */
 #include "tests/unit/unit.h"
 #include "lib/x86/cpu.h"
@@ -8,10 +8,11 @@
 #include "lib/x86/msr.h"
 #include "tests/unit/model/model.h"
 #include "vmm/host/cpu.h"
-#include "vmm/exits/table.h"
 #include "vmm/fred/native.h"
+#include "vmm/fred/vmcs_dump.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/vcpu/vcpu.h"
+#include "vmm/vmx/exit_names.h"
 #include "vmm/vmx/vmcs.h"
 
 #define LINUX_STKLVLS 0x2000030024ULL /* #DB 1, NMI 2, #MC 2, #DF 3 */
