@@ -138,13 +138,14 @@ static long arm_snapshot(struct vcpu *vcpu)
 	return HYPERCALL_OK;
 }
 
-static long intercept(const struct vcpu *vcpu, uint64_t exceptions)
+static long intercept(struct vcpu *vcpu, uint64_t exceptions)
 {
 	const long before = (long)vmcs_read(VMCS_EXCEPTION_BITMAP);
 
 	if (exceptions > UINT32_MAX || (vcpu->soft.on && exceptions != UINT32_MAX))
 		return HYPERCALL_INVALID;
-	vmcs_write(VMCS_EXCEPTION_BITMAP, exceptions);
+	if (!vcpu->soft.on)
+		event_set_exits(vcpu, (uint32_t)exceptions);
 	return before;
 }
 

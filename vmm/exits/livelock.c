@@ -49,6 +49,13 @@ void endless_look(struct vcpu *vcpu)
 	read_registers(vcpu, e->registers);
 }
 
+void endless_forget(struct vcpu *vcpu)
+{
+	if (vcpu->endless.watched)
+		vcpu_watch(vcpu, false);
+	vcpu->endless = (struct endless){ 0 };
+}
+
 void endless_compare(struct vcpu *vcpu)
 {
 	struct endless *const e = &vcpu->endless;

@@ -34,4 +34,7 @@ void endless_look(struct vcpu *vcpu);
 /* At every exit of a vcpu that is watched, before the exit is counted. */
 void endless_compare(struct vcpu *vcpu);
 
+/* INIT: nothing of what was seen before counts. */
+void endless_forget(struct vcpu *vcpu);
+
 #endif

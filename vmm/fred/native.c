@@ -142,7 +142,7 @@ void fred_choose(struct vm *vm)
 			 "tables");
 	/* FRED comes with LKGS, also while it is off. */
 	if (vm->fred == FRED_BACKEND_SOFT && !(features & CPUID_7_1_EAX_LKGS))
-		vm->exception_bitmap |= 1U << VECTOR_UD;
+		vm->required_exceptions |= 1U << VECTOR_UD;
 }
 
 static void use_fields(void)

@@ -93,10 +93,9 @@ static void save_fields(struct vcpu_snapshot *s)
 			s->fields[i] = 0;
 	s->cr0_shadow = vmcs_read(VMCS_CR0_READ_SHADOW);
 	s->cr4_shadow = vmcs_read(VMCS_CR4_READ_SHADOW);
-	s->exception_bitmap = vmcs_read32(VMCS_EXCEPTION_BITMAP);
 }
 
-static const char *restore_fields(const struct vcpu *vcpu, const struct vcpu_snapshot *s)
+static const char *restore_fields(struct vcpu *vcpu, const struct vcpu_snapshot *s)
 {
 	const uint64_t fred = vcpu->vm->fred == FRED_BACKEND_SOFT ? CR4_FRED : 0;
 	uint64_t value;
@@ -119,7 +118,7 @@ static const char *restore_fields(const struct vcpu *vcpu, const struct vcpu_sna
 	}
 	vmcs_write(VMCS_CR0_READ_SHADOW, s->cr0_shadow);
 	vmcs_write(VMCS_CR4_READ_SHADOW, s->cr4_shadow);
-	vmcs_write(VMCS_EXCEPTION_BITMAP, s->exception_bitmap);
+	event_set_exits(vcpu, s->exception_bitmap);
 	if (s->fields[SAVED_GUEST_EFER] & EFER_LMA)
 		vmcs_set_bits(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_GUEST);
 	else
@@ -157,6 +156,7 @@ void vcpu_save(struct vcpu *vcpu, struct vcpu_snapshot *s)
 	s->timer_vector = vcpu->timer_vector;
 	s->steps_left = vcpu->steps_left;
 	save_fields(s);
+	s->exception_bitmap = vcpu->exceptions;
 	save_event(vcpu, s);
 	switch_save(&s->switched, s->xsave);
 	fred_read_state(vcpu, &s->fred);

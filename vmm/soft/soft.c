@@ -82,7 +82,7 @@ void soft_fred_switch(struct vcpu *vcpu, bool on)
 	give_idt_back(vcpu);
 	vmcs_write(VMCS_GUEST_EFER, efer | (vcpu->soft.syscall_enabled ? EFER_SCE : 0));
 	vmcs_write(VMCS_GUEST_SYSENTER_CS, vcpu->soft.sysenter_cs);
-	vmcs_write(VMCS_EXCEPTION_BITMAP, vm->exception_bitmap);
+	event_set_exits(vcpu, vcpu->exceptions);
 	if (vm->devices == VM_DEVICES_PASSTHROUGH)
 		vmcs_clear_bits(VMCS_PIN_BASED_CONTROLS, PIN_EXTERNAL_INTERRUPT);
 }

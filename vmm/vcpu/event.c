@@ -224,6 +224,12 @@ void event_forget(struct vcpu *vcpu)
 	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, 0);
 }
 
+void event_set_exits(struct vcpu *vcpu, uint32_t exceptions)
+{
+	vcpu->exceptions = exceptions;
+	vmcs_write(VMCS_EXCEPTION_BITMAP, exceptions | vcpu->vm->required_exceptions);
+}
+
 void event_queue_nmi(struct vcpu *vcpu)
 {
 	vcpu_set_work(vcpu, WORK_NMI);

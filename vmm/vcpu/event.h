@@ -72,6 +72,12 @@ void event_queue(struct vcpu *vcpu, struct event event);
 /* A reset: nothing waits any more, and no window is open. */
 void event_forget(struct vcpu *vcpu);
 
+/*
+ * Which exceptions exit while FRED is not software's; those that the VMM itself needs do in any
+ * case. Not while software FRED is on: then all do.
+ */
+void event_set_exits(struct vcpu *vcpu, uint32_t exceptions);
+
 void event_queue_nmi(struct vcpu *vcpu);
 void event_queue_interrupt(struct vcpu *vcpu, uint8_t vector);
 

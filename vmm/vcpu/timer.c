@@ -22,6 +22,13 @@ void timer_init(struct vcpu *vcpu)
 	vcpu->timer_runs = false;
 }
 
+void timer_forget(struct vcpu *vcpu)
+{
+	vcpu->deadline = TIMER_NEVER;
+	vcpu->steps_left = 0;
+	vmcs_clear_bits(VMCS_PROC_BASED_CONTROLS, PROC_MONITOR_TRAP);
+}
+
 bool timer_arm(struct vcpu *vcpu, uint64_t ticks, uint8_t vector)
 {
 	const uint64_t now = rdtsc();

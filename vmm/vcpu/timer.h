@@ -16,6 +16,9 @@ struct vcpu;
 /* A new vcpu: no time is awaited, and the controls of its VMCS are those of vcpu_vmcs_init(). */
 void timer_init(struct vcpu *vcpu);
 
+/* INIT: no time is awaited, and no instruction is to be stepped over. */
+void timer_forget(struct vcpu *vcpu);
+
 /* Interrupt the guest once, with this vector, after so many TSC ticks. False: the processor has no
  * such timer. */
 bool timer_arm(struct vcpu *vcpu, uint64_t ticks, uint8_t vector);

@@ -126,7 +126,7 @@ void vcpu_vmcs_clear(const struct vcpu *vcpu)
 		panic("vmclear", "VMCLEAR of the current VMCS failed");
 }
 
-static void set_controls(const struct vcpu *vcpu)
+static void set_controls(struct vcpu *vcpu)
 {
 	const struct vmx_controls *const c = &machine.controls;
 	const struct vm *const vm = vcpu->vm;
@@ -146,7 +146,7 @@ static void set_controls(const struct vcpu *vcpu)
 	vmcs_write(VMCS_SECONDARY_PROC_CONTROLS, c->proc2);
 	vmcs_write(VMCS_EXIT_CONTROLS, c->exit);
 	vmcs_write(VMCS_ENTRY_CONTROLS, c->entry);
-	vmcs_write(VMCS_EXCEPTION_BITMAP, vm->exception_bitmap);
+	event_set_exits(vcpu, vm->exception_bitmap);
 	vmcs_write(VMCS_PAGE_FAULT_ERROR_MASK, 0);
 	vmcs_write(VMCS_PAGE_FAULT_ERROR_MATCH, 0);
 	vmcs_write(VMCS_CR3_TARGET_COUNT, 0);
@@ -220,58 +220,6 @@ static void set_flat_segments(uint32_t code_rights)
 	vcpu_set_segment(SEG_TR, 0, TSS_LIMIT, ACCESS_RIGHTS_TSS_BUSY);
 }
 
-static void set_guest_state(struct vcpu *vcpu)
-{
-	cr_set_cr0(CR0_ET);
-	cr_set_cr4(vcpu, 0);
-	vmcs_write(VMCS_GUEST_CR3, 0);
-	vmcs_write(VMCS_GUEST_EFER, 0);
-	vmcs_write(VMCS_GUEST_PAT, PAT_RESET);
-	vmcs_write(VMCS_GUEST_DEBUGCTL, 0);
-	vmcs_write(VMCS_GUEST_DR7, DR7_RESET);
-	vmcs_write(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED);
-	vmcs_write(VMCS_GUEST_RSP, 0);
-	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
-	vmcs_write(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
-	vmcs_write(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
-	vmcs_write(VMCS_GUEST_SYSENTER_CS, 0);
-	vmcs_write(VMCS_GUEST_SYSENTER_ESP, 0);
-	vmcs_write(VMCS_GUEST_SYSENTER_EIP, 0);
-	vmcs_write(VMCS_GUEST_GDTR_BASE, 0);
-	vmcs_write(VMCS_GUEST_GDTR_LIMIT, 0);
-	vmcs_write(VMCS_GUEST_IDTR_BASE, 0);
-	vmcs_write(VMCS_GUEST_IDTR_LIMIT, 0);
-	if (machine.controls.entry & ENTRY_LOAD_CET) {
-		vmcs_write(VMCS_GUEST_S_CET, 0);
-		vmcs_write(VMCS_GUEST_SSP, 0);
-		vmcs_write(VMCS_GUEST_ISST, 0);
-	}
-	vmcs_write(VMCS_VMCS_LINK_POINTER, ~0ULL);
-	write_dr6(DR6_RESET);
-}
-
-/*
- * SDM 3A, table 10-1: INIT leaves FPU, XCR0, the TSC and MSRs alone, and empties the TLB. The MSRs
- * that the VMCS has are as after a reset, for set_guest_state() is that of both: kernels set them
- * anew.
- */
-void vcpu_reset(struct vcpu *vcpu)
-{
-	if (vcpu->soft.on)
-		soft_fred_switch(vcpu, false);
-	event_forget(vcpu);
-	memset(&vcpu->regs, 0, sizeof(vcpu->regs));
-	vcpu->regs.rdx = cpuid(1, 0).eax;
-	set_guest_state(vcpu);
-	vmcs_clear_bits(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_GUEST);
-	write_cr2(0);
-	write_dr0(0);
-	write_dr1(0);
-	write_dr2(0);
-	write_dr3(0);
-	cr_flush_tlb();
-}
-
 void vcpu_vmcs_init(struct vcpu *vcpu)
 {
 	const bool traced = vcpu->vm->boot->config.log == LOG_TRACE;
@@ -280,7 +228,7 @@ void vcpu_vmcs_init(struct vcpu *vcpu)
 	vcpu->launched = false;
 	set_controls(vcpu);
 	set_host_state(vcpu, traced ? vmexit_entry_traced : vmexit_entry);
-	set_guest_state(vcpu);
+	vcpu_set_reset_state(vcpu);
 	fred_vmcs_init(vcpu);
 	timer_init(vcpu);
 }

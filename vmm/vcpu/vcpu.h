@@ -72,8 +72,9 @@ struct vm {
 	struct vm_start start;
 	uint64_t *ept; /* PML4 */
 	uint64_t ept_pointer;
-	uint8_t *io_bitmaps; /* two pages */
-	uint32_t exception_bitmap;
+	uint8_t *io_bitmaps;	      /* two pages */
+	uint32_t exception_bitmap;    /* exceptions that exit when a vcpu begins */
+	uint32_t required_exceptions; /* ... and those that always do: #UD, where LKGS needs it */
 	enum fred_backend fred;
 	bool shadow_stacks; /* the guest has CET */
 	const struct boot_info *boot;
@@ -151,6 +152,7 @@ struct vcpu {
 	struct switched switched; /* while it is not current */
 	uint8_t *xsave;		  /* NULL where it is alone on its processor */
 	uint64_t switches;	  /* how often it was made current */
+	uint32_t exceptions;	  /* that exit while software FRED is off: vcpu/event.c */
 	struct endless endless;
 	struct interrupt_counts interrupts;
 	uint64_t exits_by_reason[EXIT_REASON_COUNT];
@@ -183,6 +185,9 @@ void vm_prepare(struct vm *vm);
 /* Make a vcpu of this VM on this processor, its VMCS current, in the state of a processor after
  * INIT but for what the guest's loader sets. */
 struct vcpu *vcpu_create(struct vm *vm, uint32_t index);
+
+/* reset.c: the guest state of the current VMCS as after a reset. */
+void vcpu_set_reset_state(struct vcpu *vcpu);
 
 /* What INIT makes of the current vcpu, but for where it goes on: run/startup.c. */
 void vcpu_reset(struct vcpu *vcpu);

@@ -364,6 +364,17 @@ TEST(intercept_returns_the_old_bitmap)
 	vcpu.soft.on = false;
 }
 
+/* The guest's LKGS is the VMM's work, which comes as #UD. */
+TEST(intercept_leaves_what_the_vmm_needs)
+{
+	vm.required_exceptions = 1U << VECTOR_UD;
+	call(HYPERCALL_INTERCEPT, 1U << VECTOR_PF, 0, 0, 0);
+	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), 1U << VECTOR_UD | 1U << VECTOR_PF);
+	call(HYPERCALL_INTERCEPT, 0, 0, 0, 0);
+	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), 1U << VECTOR_UD);
+	vm.required_exceptions = 0;
+}
+
 TEST(switch_is_measured)
 {
 	assert_int_equal(call(HYPERCALL_SWITCH, 0, 0, 0, 0), HYPERCALL_INVALID);
@@ -511,6 +522,7 @@ int main(void)
 		RUN(what_vm_entry_refuses),
 		RUN(snapshot_is_armed),
 		RUN(intercept_returns_the_old_bitmap),
+		RUN(intercept_leaves_what_the_vmm_needs),
 		RUN(switch_is_measured),
 		RUN(yield_and_its_count),
 		RUN(interrupt_where_others_have_the_apic),

@@ -119,7 +119,7 @@ static void fill_fields(void)
 	model_set(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0xf);
 	model_set(VMCS_CR0_READ_SHADOW, CR0_PE | CR0_CD);
 	model_set(VMCS_CR4_READ_SHADOW, CR4_PAE);
-	model_set(VMCS_EXCEPTION_BITMAP, 1U << VECTOR_UD);
+	event_set_exits(&vcpu, 1U << VECTOR_PF);
 	model_set(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_GUEST);
 }
 
@@ -314,7 +314,7 @@ TEST(every_register_comes_back)
 	assert_all_is_there();
 	assert_int_equal(vmcs_read(VMCS_CR0_READ_SHADOW), CR0_PE | CR0_CD);
 	assert_int_equal(vmcs_read(VMCS_CR4_READ_SHADOW), CR4_PAE);
-	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), 1U << VECTOR_UD);
+	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), 1U << VECTOR_PF);
 	assert_true(vmcs_read(VMCS_ENTRY_CONTROLS) & ENTRY_IA32E_GUEST);
 	assert_true(vcpu.work & WORK_LOOK);
 	assert_true(vmcs_read(VMCS_PROC_BASED_CONTROLS) & PROC_MONITOR_TRAP);

@@ -138,7 +138,6 @@ static void set_up_vmcs(void)
 	model_set(VMCS_GUEST_GDTR_LIMIT, 0x7f);
 	model_set(VMCS_GUEST_LDTR_ACCESS_RIGHTS, ACCESS_RIGHTS_UNUSABLE);
 	model_set(VMCS_GUEST_GS_BASE, GS_BASE);
-	model_set(VMCS_EXCEPTION_BITMAP, OTHER_EXCEPTIONS);
 	model_set(VMCS_SECONDARY_PROC_CONTROLS, 1);
 	in_ring0();
 }
@@ -158,7 +157,7 @@ static int set_up(void **state __attribute__((unused)))
 	vm = (struct vm){ .devices = VM_DEVICES_PASSTHROUGH,
 			  .ram = guest_walks.ram,
 			  .fred = FRED_BACKEND_SOFT,
-			  .exception_bitmap = OTHER_EXCEPTIONS };
+			  .required_exceptions = 1U << VECTOR_UD };
 	memset(&vcpu, 0, sizeof(vcpu));
 	vcpu.vm = &vm;
 	vcpu.soft.state.config = ENTRY_POINT;
@@ -166,6 +165,7 @@ static int set_up(void **state __attribute__((unused)))
 		vcpu.soft.state.rsp[level] = LEVEL_TOP(level);
 	efer_exits = sysenter_exits = false;
 	set_up_vmcs();
+	event_set_exits(&vcpu, OTHER_EXCEPTIONS);
 	return 0;
 }
 
@@ -278,6 +278,15 @@ TEST(off_is_as_before_on)
 	vm.devices = VM_DEVICES_NONE;
 	model_set(VMCS_PIN_BASED_CONTROLS, PIN_EXTERNAL_INTERRUPT);
 	on_and_off();
+}
+
+/* Also what the guest has asked for before, and LKGS' #UD whatever that was. */
+TEST(exits_of_exceptions_are_as_before)
+{
+	event_set_exits(&vcpu, 1U << VECTOR_PF);
+	soft_fred_switch(&vcpu, true);
+	soft_fred_switch(&vcpu, false);
+	assert_int_equal(FIELD(EXCEPTION_BITMAP), 1U << VECTOR_PF | 1U << VECTOR_UD);
 }
 
 TEST(what_the_guest_writes_meanwhile_is_kept)
@@ -1086,6 +1095,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RUN(off_is_as_before_on),
+		RUN(exits_of_exceptions_are_as_before),
 		RUN(what_the_guest_writes_meanwhile_is_kept),
 		RUN_ON(stepping_over_lidt),
 		RUN_ON(switched_off_while_stepping),
