@@ -190,7 +190,21 @@ const struct chapter chapter_fredvm_snapshot = FRED_VM_CHAPTER("fredvm-snapshot"
 		{ "ring3_" name "_stack_unmapped", intercepted_and_unmapped, \
 		  FRED_CASE(3, id, 0) },
 
-static const struct test intercept_tests[] = { FRED_EVENTS_RING0(INTERCEPT_RING0)
+/* With FRED off, and nothing to be intercepted: software FRED needs its #UD all the same. */
+static void lkgs_without_intercepts(uint64_t argument)
+{
+	const long before = hypercall(HYPERCALL_INTERCEPT, 0, 0, 0, 0);
+
+	(void)argument;
+	check("the hypercall is there", before >= 0);
+	catch_begin();
+	asm volatile(TRY(".byte 0xf2, 0x0f, 0x00, 0xf0") : : "a"(0) : "r11", "memory");
+	expect_no_event();
+	hypercall(HYPERCALL_INTERCEPT, (uint64_t)before, 0, 0, 0);
+}
+
+static const struct test intercept_tests[] = { { "lkgs_stays", lkgs_without_intercepts, 0 },
+					       FRED_EVENTS_RING0(INTERCEPT_RING0)
 						       FRED_EVENTS_RING3(INTERCEPT_RING3) };
 
 const struct chapter chapter_fredvm_intercept =
