@@ -12,6 +12,7 @@
 #include "vmm/host/x86.h"
 #include "vmm/vcpu/control_registers.h"
 #include "vmm/vcpu/event.h"
+#include "vmm/vcpu/exit_counts.h"
 #include "vmm/vcpu/guest_walk.h"
 #include "vmm/vcpu/timer.h"
 #include "vmm/vcpu/vcpu.h"
