@@ -193,9 +193,7 @@ static long send_interrupt(const struct vcpu *vcpu)
 	    !is_external_vector(regs->rcx))
 		return HYPERCALL_INVALID;
 	target = vcpu->vm->vcpus[regs->rbx];
-	event_queue_interrupt(target, (uint8_t)regs->rcx);
-	/* Its processor may be about to note that nothing waits any more: let it look again. */
-	vcpu_set_work(target, WORK_INTERRUPT_ARRIVED);
+	event_send_interrupt(target, (uint8_t)regs->rcx);
 	smp_request(target->cpu, REQUEST_LOOK);
 	return HYPERCALL_OK;
 }

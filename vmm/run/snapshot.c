@@ -51,8 +51,14 @@ static void save_event(const struct vcpu *vcpu, struct vcpu_snapshot *s)
 {
 	const struct event *const event = &vcpu->event;
 
-	s->work = vcpu->work & WORK_SAVED;
-	memcpy(s->pending_interrupts, vcpu->pending_interrupts, sizeof(s->pending_interrupts));
+	s->work = vcpu->work & (WORK_EVENT | WORK_NMI);
+	/* Another processor may send a vector at this moment: what is saved belongs together. */
+	for (size_t i = 0; i < INTERRUPT_WORDS; i++) {
+		s->pending_interrupts[i] =
+			__atomic_load_n(&vcpu->pending_interrupts[i], __ATOMIC_SEQ_CST);
+		if (s->pending_interrupts[i] != 0)
+			s->work |= WORK_INTERRUPT;
+	}
 	if (!(s->work & WORK_EVENT))
 		return;
 	s->event_info = event_to_info(event);
@@ -61,6 +67,17 @@ static void save_event(const struct vcpu *vcpu, struct vcpu_snapshot *s)
 	s->event_data = event->event_data;
 }
 
+/* A vector waits exactly when the work bits say so. */
+static bool vectors_match_work(const struct vcpu_snapshot *s)
+{
+	uint64_t vectors = 0;
+
+	for (size_t i = 0; i < INTERRUPT_WORDS; i++)
+		vectors |= s->pending_interrupts[i];
+	return (vectors != 0) == ((s->work & WORK_INTERRUPT) != 0);
+}
+
+/* Vectors that other processors have sent meanwhile stay. */
 static const char *restore_event(struct vcpu *vcpu, const struct vcpu_snapshot *s)
 {
 	const uint32_t info = s->event_info;
@@ -75,13 +92,17 @@ static const char *restore_event(struct vcpu *vcpu, const struct vcpu_snapshot *
 	};
 
 	if (s->work & ~(uint32_t)WORK_SAVED)
-		return "it has work that is none";
+		return "unknown work bits";
+	if (!vectors_match_work(s))
+		return "the work bits and the vectors disagree on whether an interrupt waits";
 	if ((s->work & WORK_EVENT) &&
 	    (event_to_info(&event) != info || s->event_instruction_length > UINT8_MAX ||
 	     !event_is_injectable(&event)))
 		return "the pending event is one that VM entry refuses";
 	vcpu->event = event;
-	memcpy(vcpu->pending_interrupts, s->pending_interrupts, sizeof(s->pending_interrupts));
+	for (size_t i = 0; i < INTERRUPT_WORDS; i++)
+		__atomic_or_fetch(&vcpu->pending_interrupts[i], s->pending_interrupts[i],
+				  __ATOMIC_SEQ_CST);
 	vcpu_set_work(vcpu, (enum vcpu_work)s->work);
 	return NULL;
 }
@@ -191,10 +212,19 @@ const char *vcpu_restore(struct vcpu *vcpu, const struct vcpu_snapshot *s)
 	return vmcs_check();
 }
 
-/* What stays is what the VMM knows of the vcpu, and what of it an NMI may change at any time. */
-static void destroy(struct vcpu *vcpu)
+/* What the snapshot has is taken away; what arrives meanwhile is not. */
+static void take_events(struct vcpu *vcpu, const struct vcpu_snapshot *s)
 {
-	const size_t rest = offsetof(struct vcpu, work) + sizeof(vcpu->work);
+	vcpu_clear_work(vcpu, WORK_SAVED);
+	for (size_t i = 0; i < INTERRUPT_WORDS; i++)
+		__atomic_and_fetch(&vcpu->pending_interrupts[i], ~s->pending_interrupts[i],
+				   __ATOMIC_SEQ_CST);
+}
+
+/* What stays is what the VMM knows of the vcpu, and what others may read or change at any time. */
+static void destroy(struct vcpu *vcpu, const struct vcpu_snapshot *s)
+{
+	const size_t rest = offsetof(struct vcpu, cr8);
 	static struct vcpu kept;
 
 	fred_forget(vcpu);
@@ -205,18 +235,12 @@ static void destroy(struct vcpu *vcpu)
 		memset(kept.fred_area, POISON_BYTE, PAGE_SIZE);
 	memset(&vcpu->regs, POISON_BYTE, sizeof(vcpu->regs));
 	memset((uint8_t *)vcpu + rest, POISON_BYTE, sizeof(*vcpu) - rest);
-	vcpu_clear_work(vcpu, WORK_SAVED);
+	take_events(vcpu, s);
 	switch_poison(POISON);
 	if (kept.vm->fred == FRED_BACKEND_NATIVE)
 		wrmsr(MSR_IA32_FRED_RSP0, POISON);
 	if (kept.vm->shadow_stacks)
 		wrmsr(MSR_IA32_PL0_SSP, POISON);
-	vcpu->vm = kept.vm;
-	vcpu->cpu = kept.cpu;
-	vcpu->index = kept.index;
-	vcpu->turn = kept.turn;
-	vcpu->state = kept.state;
-	vcpu->startup = kept.startup;
 	vcpu->xsave = kept.xsave;
 	vcpu->switches = kept.switches;
 	vcpu->endless = (struct endless){ 0 };
@@ -225,7 +249,6 @@ static void destroy(struct vcpu *vcpu)
 	vcpu->msr_bitmap = kept.msr_bitmap;
 	vcpu->guest_cr4_allowed = kept.guest_cr4_allowed;
 	vcpu->fred_area = kept.fred_area;
-	vcpu->interrupts = kept.interrupts;
 	vcpu->trace = kept.trace;
 	memcpy(vcpu->exits_by_reason, kept.exits_by_reason, sizeof(kept.exits_by_reason));
 }
@@ -239,7 +262,7 @@ static void exercise(struct vcpu *vcpu)
 	vcpu_clear_work(vcpu, WORK_SNAPSHOT);
 	spin_lock(&lock);
 	vcpu_save(vcpu, &snapshot);
-	destroy(vcpu);
+	destroy(vcpu, &snapshot);
 	vcpu_vmcs_init(vcpu);
 	wrong = vcpu_restore(vcpu, &snapshot);
 	spin_unlock(&lock);

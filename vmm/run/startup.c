@@ -54,6 +54,12 @@ static bool is_waiting(const struct vcpu *vcpu)
 	return vcpu->state != VCPU_RUNS;
 }
 
+/* An NMI that has come ends HLT, but the vcpu's own processor has not carried it out yet. */
+static bool is_woken_by_nmi(const struct vcpu *vcpu)
+{
+	return vcpu->state == VCPU_HALTED && (vcpu->work & (WORK_NMI | WORK_NMI_ARRIVED));
+}
+
 /*
  * Let stores to the APICs exit exactly as long as there is a vcpu to start. The other processors
  * leave their guests, so that none goes on with what it knew before. With vm->lock.
@@ -140,8 +146,7 @@ static __attribute__((noinline)) bool carry_out(struct vcpu *vcpu)
 	if (how.sipi)
 		start(vcpu, &how);
 	spin_lock(&vm->lock);
-	/* An NMI ends a HLT that nothing else ends; before it has come it is none. */
-	if (vcpu->state == VCPU_HALTED && (vcpu->work & (WORK_NMI | WORK_NMI_ARRIVED))) {
+	if (is_woken_by_nmi(vcpu)) {
 		vcpu->state = VCPU_RUNS;
 		watch_apics(vm);
 	}
@@ -163,7 +168,7 @@ bool sipi_carry_out(struct vcpu *vcpu)
 static bool all_wait(const struct vm *vm)
 {
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
-		if (!is_waiting(vm->vcpus[i]))
+		if (!is_waiting(vm->vcpus[i]) || is_woken_by_nmi(vm->vcpus[i]))
 			return false;
 	return true;
 }

@@ -24,6 +24,7 @@
 #define DR6_RTM		(1ULL << 16)
 #define DR6_ACTIVE_LOW	(DR6_BUS_LOCK | DR6_RTM)
 #define INSTRUCTION_MAX 15
+#define NO_VECTOR	(-1)
 /* The IDT-vectoring information without bit 12, which is undefined. */
 #define REPEATED_INFO                                                               \
 	(INTERRUPTION_VALID | INTERRUPTION_NESTED | INTERRUPTION_ERROR_CODE_VALID | \
@@ -216,10 +217,11 @@ void event_queue(struct vcpu *vcpu, struct event event)
 
 void event_forget(struct vcpu *vcpu)
 {
-	for (size_t i = 0; i < sizeof(vcpu->pending_interrupts) / sizeof(uint64_t); i++)
-		vcpu->pending_interrupts[i] = 0;
+	/* Work first: a vector that is sent after its bits are cleared brings its own work bit. */
 	vcpu_clear_work(vcpu, (enum vcpu_work)(WORK_EVENT | WORK_NMI | WORK_NMI_ARRIVED |
 					       WORK_INTERRUPT | WORK_INTERRUPT_ARRIVED));
+	for (size_t i = 0; i < INTERRUPT_WORDS; i++)
+		__atomic_store_n(&vcpu->pending_interrupts[i], 0, __ATOMIC_SEQ_CST);
 	vmcs_clear_bits(VMCS_PROC_BASED_CONTROLS, PROC_NMI_WINDOW | PROC_INTERRUPT_WINDOW);
 	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, 0);
 }
@@ -235,16 +237,31 @@ void event_queue_nmi(struct vcpu *vcpu)
 	vcpu_set_work(vcpu, WORK_NMI);
 }
 
-void event_queue_interrupt(struct vcpu *vcpu, uint8_t vector)
+static void pend_interrupt(struct vcpu *vcpu, uint8_t vector)
 {
 	const uint64_t bit = 1ULL << vector % 64;
 
-	/* Atomic, as setting work: the VMM's own interrupt handler may come at any time, and
-	 * another processor may send one. */
-	if (__atomic_fetch_or(&vcpu->pending_interrupts[vector / 64], bit, __ATOMIC_RELAXED) & bit)
-		__atomic_add_fetch(&vcpu->interrupts.merged, 1, __ATOMIC_RELAXED);
-	__atomic_add_fetch(&vcpu->interrupts.taken, 1, __ATOMIC_RELAXED);
+	/* Counted first: a vector that can be delivered has been counted. Atomic: the VMM's own
+	 * interrupt handler may come at any time, and another processor may send a vector. */
+	__atomic_add_fetch(&vcpu->interrupts.taken, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_fetch_or(&vcpu->pending_interrupts[vector / 64], bit, __ATOMIC_SEQ_CST) & bit)
+		__atomic_add_fetch(&vcpu->interrupts.merged, 1, __ATOMIC_SEQ_CST);
+}
+
+void event_queue_interrupt(struct vcpu *vcpu, uint8_t vector)
+{
+	pend_interrupt(vcpu, vector);
 	vcpu_set_work(vcpu, WORK_INTERRUPT);
+}
+
+/*
+ * The target may deliver the vector between the two lines, so that the second one must not claim
+ * that a vector waits: WORK_INTERRUPT_ARRIVED makes the target look.
+ */
+void event_send_interrupt(struct vcpu *vcpu, uint8_t vector)
+{
+	pend_interrupt(vcpu, vector);
+	vcpu_set_work(vcpu, WORK_INTERRUPT_ARRIVED);
 }
 
 /*
@@ -388,31 +405,27 @@ static void inject(struct vcpu *vcpu, const struct event *event)
 		event_set_registers(event);
 }
 
-static bool has_pending_interrupt(const struct vcpu *vcpu)
-{
-	const uint64_t *const pending = vcpu->pending_interrupts;
-
-	return (pending[0] | pending[1] | pending[2] | pending[3]) != 0;
-}
-
 unsigned int event_interrupts_waiting(const struct vcpu *vcpu)
 {
 	unsigned int count = 0;
 
-	for (size_t i = 0; i < sizeof(vcpu->pending_interrupts) / sizeof(uint64_t); i++)
+	for (size_t i = 0; i < INTERRUPT_WORDS; i++)
 		for (uint64_t bits = vcpu->pending_interrupts[i]; bits != 0; bits &= bits - 1)
 			count++;
 	return count;
 }
 
-static uint8_t highest_pending_interrupt(const struct vcpu *vcpu)
+/* The highest vector that waits; NO_VECTOR: none does. The work bits alone do not tell. */
+static int highest_pending_interrupt(const struct vcpu *vcpu)
 {
-	unsigned int word = 3;
+	for (int word = INTERRUPT_WORDS - 1; word >= 0; word--) {
+		const uint64_t bits =
+			__atomic_load_n(&vcpu->pending_interrupts[word], __ATOMIC_SEQ_CST);
 
-	while (vcpu->pending_interrupts[word] == 0)
-		word--;
-	return (uint8_t)(word * 64 + 63 -
-			 (unsigned int)__builtin_clzll(vcpu->pending_interrupts[word]));
+		if (bits != 0)
+			return word * 64 + 63 - __builtin_clzll(bits);
+	}
+	return NO_VECTOR;
 }
 
 /*
@@ -421,8 +434,10 @@ static uint8_t highest_pending_interrupt(const struct vcpu *vcpu)
  */
 static bool interrupt_passes_priority(const struct vcpu *vcpu)
 {
-	return (vcpu->work & WORK_INTERRUPT) &&
-	       (vcpu->cr8 == 0 || highest_pending_interrupt(vcpu) >> 4 > vcpu->cr8);
+	const int vector =
+		vcpu->work & WORK_INTERRUPT ? highest_pending_interrupt(vcpu) : NO_VECTOR;
+
+	return vector != NO_VECTOR && (vcpu->cr8 == 0 || vector >> 4 > vcpu->cr8);
 }
 
 bool event_ends_halt(const struct vcpu *vcpu)
@@ -431,14 +446,15 @@ bool event_ends_halt(const struct vcpu *vcpu)
 	       interrupt_passes_priority(vcpu);
 }
 
+/* One waits. Only the vcpu's own processor takes vectors away, so that it still does. */
 static void inject_interrupt(struct vcpu *vcpu)
 {
-	const uint8_t vector = highest_pending_interrupt(vcpu);
+	const uint8_t vector = (uint8_t)highest_pending_interrupt(vcpu);
 	const struct event event = { .type = EVENT_EXTERNAL_INTERRUPT, .vector = vector };
-	uint64_t *const pending = vcpu->pending_interrupts;
 
-	__atomic_and_fetch(&pending[vector / 64], ~(1ULL << vector % 64), __ATOMIC_RELAXED);
-	if (!has_pending_interrupt(vcpu))
+	__atomic_and_fetch(&vcpu->pending_interrupts[vector / 64], ~(1ULL << vector % 64),
+			   __ATOMIC_SEQ_CST);
+	if (highest_pending_interrupt(vcpu) == NO_VECTOR)
 		vcpu_clear_work(vcpu, WORK_INTERRUPT);
 	vcpu->interrupts.delivered++;
 	inject(vcpu, &event);
@@ -486,7 +502,7 @@ static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu)
 	}
 	if (vcpu->work & WORK_INTERRUPT_ARRIVED) {
 		vcpu_clear_work(vcpu, WORK_INTERRUPT_ARRIVED);
-		if (has_pending_interrupt(vcpu))
+		if (highest_pending_interrupt(vcpu) != NO_VECTOR)
 			vcpu_set_work(vcpu, WORK_INTERRUPT);
 	}
 	if (vmcs_read(VMCS_ENTRY_INTERRUPTION_INFO) & INTERRUPTION_VALID) {

@@ -79,7 +79,10 @@ void event_forget(struct vcpu *vcpu);
 void event_set_exits(struct vcpu *vcpu, uint32_t exceptions);
 
 void event_queue_nmi(struct vcpu *vcpu);
+/* On the vcpu's own processor. */
 void event_queue_interrupt(struct vcpu *vcpu, uint8_t vector);
+/* From any processor. The vcpu's own notices it before its next VM entry. */
+void event_send_interrupt(struct vcpu *vcpu, uint8_t vector);
 
 /* Does what waits wake the vcpu up from HLT with interrupts on? */
 bool event_ends_halt(const struct vcpu *vcpu);

@@ -123,21 +123,30 @@ struct startup {
 	uint64_t rip, rsp, rdi;
 };
 
+#define INTERRUPT_WORDS 4 /* a bit for each vector */
+
 struct vcpu {
 	struct guest_regs regs; /* first: see above */
 	uint64_t regs_end;	/* its address is HOST_RSP */
-	uint32_t work; /* enum vcpu_work; changed by vcpu_set_work() and vcpu_clear_work() only */
-	uint8_t cr8;   /* of a guest without an APIC */
-	uint8_t timer_vector;
+	/*
+	 * Up to `cr8`: what other processors read or change at any time, by locked instructions or
+	 * with vm->lock. run/snapshot.c does not destroy it.
+	 */
+	uint32_t work;	/* enum vcpu_work; changed by vcpu_set_work() and vcpu_clear_work() only */
+	uint32_t index; /* in vm->vcpus */
 	struct vm *vm;
 	struct cpu *cpu; /* the processor that runs it, always the same */
-	uint32_t index;	 /* in vm->vcpus */
 	uint32_t turn;	 /* index in cpu->vcpus */
 	enum vcpu_state state;
 	struct startup startup;
+	/* Acknowledged vectors. Only its own processor takes bits away, and keeps WORK_INTERRUPT
+	 * set while there are any. */
+	uint64_t pending_interrupts[INTERRUPT_WORDS];
+	struct interrupt_counts interrupts;
+	uint8_t cr8; /* of a guest without an APIC */
+	uint8_t timer_vector;
 	bool launched;			 /* its VMCS: VMRESUME is the way to enter */
 	struct event event;		 /* valid with WORK_EVENT */
-	uint64_t pending_interrupts[4];	 /* acknowledged vectors, with WORK_INTERRUPT */
 	uint64_t vmcs;			 /* physical */
 	uint16_t vpid;			 /* of this vcpu alone */
 	uint8_t *msr_bitmap;		 /* one page */
@@ -154,7 +163,6 @@ struct vcpu {
 	uint64_t switches;	  /* how often it was made current */
 	uint32_t exceptions;	  /* that exit while software FRED is off: vcpu/event.c */
 	struct endless endless;
-	struct interrupt_counts interrupts;
 	uint64_t exits_by_reason[EXIT_REASON_COUNT];
 	struct trace trace;
 };
@@ -164,15 +172,16 @@ static inline bool vm_is_smp(const struct vm *vm)
 	return vm->vcpu_count > 1;
 }
 
-/* One instruction each: the NMI handler may set a bit between any two. */
+/* One instruction each: the NMI handler and other processors may set a bit between any two. What is
+ * written before a bit is set is seen by who sees the bit. */
 static inline void vcpu_set_work(struct vcpu *vcpu, enum vcpu_work bit)
 {
-	__atomic_or_fetch(&vcpu->work, (uint32_t)bit, __ATOMIC_RELAXED);
+	__atomic_or_fetch(&vcpu->work, (uint32_t)bit, __ATOMIC_SEQ_CST);
 }
 
 static inline void vcpu_clear_work(struct vcpu *vcpu, enum vcpu_work bit)
 {
-	__atomic_and_fetch(&vcpu->work, ~(uint32_t)bit, __ATOMIC_RELAXED);
+	__atomic_and_fetch(&vcpu->work, ~(uint32_t)bit, __ATOMIC_SEQ_CST);
 }
 
 /* The guest's GPR by the number that instructions and exit qualifications use; 4 is RSP. */

@@ -29,7 +29,8 @@ static struct vm vm;
 static struct vcpu vcpu;
 static struct vcpu_snapshot snapshot;
 static uint8_t vmcs_region[PAGE_SIZE], area[PAGE_SIZE];
-static bool nmi_while_destroyed;
+static bool nmi_while_destroyed, others_act_while_destroyed;
+static struct cpu cpu;
 static const char *entry_rule; /* what vmcs_check() says */
 static jmp_buf entered;
 
@@ -84,6 +85,23 @@ void vcpu_vmcs_clear(const struct vcpu *of)
 		model.fields[i] = GARBAGE;
 	if (nmi_while_destroyed)
 		vcpu_set_work(&vcpu, WORK_NMI_ARRIVED);
+	if (others_act_while_destroyed) {
+		event_send_interrupt(&vcpu, 0x51);
+		vcpu.startup.init = true;
+		vcpu.state = VCPU_WAITS_FOR_SIPI;
+	}
+}
+
+/* Other processors follow these, and change these, while the vcpu is destroyed. */
+static void assert_others_find_their_way(void)
+{
+	assert_ptr_equal(vcpu.vm, &vm);
+	assert_ptr_equal(vcpu.cpu, &cpu);
+	assert_int_equal(vcpu.index, 3);
+	if (!others_act_while_destroyed) {
+		assert_int_equal(vcpu.state, VCPU_RUNS);
+		assert_false(vcpu.startup.init || vcpu.startup.sipi);
+	}
 }
 
 void vcpu_run(struct vcpu *of)
@@ -206,12 +224,14 @@ static int set_up(void **state __attribute__((unused)))
 	switch_probe();
 	timer_init(&vcpu);
 	vcpu.vm = &vm;
+	vcpu.cpu = &cpu;
+	vcpu.index = 3;
 	vcpu.vmcs = (uintptr_t)vmcs_region;
 	vcpu.guest_cr4_allowed = CR4_PAE | CR4_FRED;
 	vcpu.exits_by_reason[EXIT_REASON_CPUID] = 77;
 	vcpu.interrupts = (struct interrupt_counts){ .taken = 5, .delivered = 3, .merged = 1 };
 	entry_rule = NULL;
-	nmi_while_destroyed = false;
+	nmi_while_destroyed = others_act_while_destroyed = false;
 	fill_fields();
 	fill_registers();
 	fill_fred();
@@ -242,6 +262,7 @@ void vcpu_vmcs_init(struct vcpu *of)
 	destroyed.model = model;
 	destroyed.vcpu = vcpu;
 	destroyed_fred_vcpu = model_cpu.fred_vcpu;
+	assert_others_find_their_way();
 	memset(model.fields, 0, sizeof(model.fields));
 	fred_vmcs_init(of);
 }
@@ -429,6 +450,24 @@ TEST(nmi_in_the_meantime_is_not_lost)
 	assert_int_equal(vcpu.work, WORK_NMI);
 }
 
+/* A vector, and INIT: neither is lost, and what waited before is there as well. */
+TEST(what_others_send_in_the_meantime_is_not_lost)
+{
+	others_act_while_destroyed = true;
+	model_exit_in_delivery(EXIT_REASON_EPT_VIOLATION,
+			       &(struct event){ .type = EVENT_EXTERNAL_INTERRUPT, .vector = 0x40 });
+	event_complete_interrupted(&vcpu);
+	event_queue_interrupt(&vcpu, 0x31);
+	restore_after_destruction();
+	assert_int_equal(vcpu.work, WORK_INTERRUPT);
+	assert_int_equal(event_interrupts_waiting(&vcpu), 2);
+	assert_int_equal(vcpu.pending_interrupts[0], 1ULL << 0x31);
+	assert_int_equal(vcpu.pending_interrupts[1], 1ULL << (0x51 - 64));
+	assert_int_equal(vcpu.interrupts.taken, 5 + 2);
+	assert_true(vcpu.startup.init);
+	assert_int_equal(vcpu.state, VCPU_WAITS_FOR_SIPI);
+}
+
 /* An exit between two instructions, or in one, is not what it waits for. */
 TEST(waits_for_an_interrupted_delivery)
 {
@@ -581,6 +620,23 @@ TEST(state_that_the_processor_lacks)
 	assert_non_null(strstr(vcpu_restore(&vcpu, &snapshot), "step"));
 }
 
+TEST(vectors_and_the_work_bit_belong_together)
+{
+	save();
+	snapshot.work |= WORK_INTERRUPT;
+	assert_non_null(strstr(vcpu_restore(&vcpu, &snapshot), "vectors disagree"));
+	snapshot.pending_interrupts[3] = 1ULL << 63;
+	assert_null(vcpu_restore(&vcpu, &snapshot));
+	save();
+	snapshot.pending_interrupts[3] = 1ULL << 63;
+	assert_non_null(strstr(vcpu_restore(&vcpu, &snapshot), "vectors disagree"));
+	/* Sent by another processor, and not looked at yet: saved as one that waits. */
+	set_up(NULL);
+	event_send_interrupt(&vcpu, 0x51);
+	vcpu_save(&vcpu, &snapshot);
+	assert_int_equal(snapshot.work, WORK_INTERRUPT);
+}
+
 TEST(machines_where_it_is_possible)
 {
 	assert_true(snapshot_possible());
@@ -606,6 +662,7 @@ int main(void)
 		RUN(what_waits_behind_the_event_comes_back),
 		RUN_AREAS(what_waits_behind_the_event_comes_back),
 		RUN(nmi_in_the_meantime_is_not_lost),
+		RUN(what_others_send_in_the_meantime_is_not_lost),
 		RUN(waits_for_an_interrupted_delivery),
 		RUN(sound_snapshot),
 		RUN(software_fred_comes_back),
@@ -614,6 +671,7 @@ int main(void)
 		RUN(rules_of_vm_entry),
 		RUN(events_that_need_fred),
 		RUN(state_that_the_processor_lacks),
+		RUN(vectors_and_the_work_bit_belong_together),
 		RUN(machines_where_it_is_possible),
 	};
 

@@ -697,6 +697,34 @@ TEST(the_last_that_halts_ends_the_machine)
 	assert_string_equal(model.end_reason, "guest-halted");
 }
 
+static void halt_goes_on(unsigned int index)
+{
+	if (setjmp(end) == 0)
+		halt(index);
+	assert_int_equal(wish, END_WISH_NONE);
+}
+
+/* The NMI has come to a halted vcpu, whose processor has not begun to run it again. */
+TEST(last_halt_with_an_nmi_on_the_way)
+{
+	static const enum vcpu_work nmis[] = { WORK_NMI, WORK_NMI_ARRIVED };
+
+	for (size_t i = 0; i < COUNT_OF(nmis); i++) {
+		set_up_running();
+		halt(1);
+		halt(0);
+		vcpu_set_work(&vcpus[1], nmis[i]);
+		halt_goes_on(2);
+		assert_true(carry_out(1));
+	}
+	vcpu_clear_work(&vcpus[1], WORK_NMI_ARRIVED);
+	ENDS(halt(1));
+	/* One that waits for SIPI is not woken up by it. */
+	set_up_guest(BASE);
+	vcpu_set_work(&vcpus[1], WORK_NMI_ARRIVED);
+	ENDS(halt(0));
+}
+
 TEST(who_never_started_counts_as_halted)
 {
 	set_up_guest(BASE);
@@ -862,6 +890,7 @@ int main(void)
 		cmocka_unit_test(init_comes_before_the_halt),
 		cmocka_unit_test(init_and_sipi_come_before_the_halt),
 		cmocka_unit_test(the_last_that_halts_ends_the_machine),
+		cmocka_unit_test(last_halt_with_an_nmi_on_the_way),
 		cmocka_unit_test(who_never_started_counts_as_halted),
 		cmocka_unit_test(a_guest_without_devices_ends_alone),
 		cmocka_unit_test(init_by_a_store),

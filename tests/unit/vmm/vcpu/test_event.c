@@ -3,6 +3,8 @@
  * vmm/vcpu/event.c against the model of a processor: what is queued is delivered, once, as it was,
  * at the first VM entry that can deliver it.
  */
+#include <pthread.h>
+
 #include "tests/unit/unit.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
@@ -1007,6 +1009,78 @@ TEST(every_pending_interrupt_is_delivered_highest_first)
 	assert_idle();
 }
 
+/* Work bits and vectors are changed one after the other: the bits alone promise nothing. */
+TEST(work_bit_without_a_vector)
+{
+	vcpu_set_work(&vcpu, WORK_INTERRUPT);
+	assert_false(event_ends_halt(&vcpu));
+	assert_delivers_nothing();
+	assert_int_equal(windows(), 0);
+	vcpu.cr8 = 1;
+	assert_delivers_nothing();
+	vcpu_clear_work(&vcpu, WORK_INTERRUPT);
+	vcpu_set_work(&vcpu, WORK_INTERRUPT_ARRIVED);
+	assert_delivers_nothing();
+	assert_idle();
+}
+
+#define SENT 200000U
+
+/* Another processor sends a vector; now and then it waits until the last one is taken. */
+static void *send_vectors(void *done)
+{
+	uint32_t random = 1;
+
+	for (unsigned int i = 0; i < SENT; i++) {
+		uint8_t vector;
+
+		random = random * 1664525 + 1013904223;
+		vector = (uint8_t)(32 + (random >> 16) % 224);
+		event_send_interrupt(&vcpu, vector);
+		while ((random >> 8 & 3) != 0 &&
+		       (__atomic_load_n(&vcpu.pending_interrupts[vector / 64], __ATOMIC_SEQ_CST) >>
+				vector % 64 &
+			1))
+			;
+	}
+	__atomic_store_n((bool *)done, true, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* As run/entry.asm: what arrives until the entry is looked at before it. */
+static bool enter_while_others_send(void)
+{
+	bool injected;
+
+	do
+		event_prepare_entry(&vcpu);
+	while (vcpu.work & WORK_INTERRUPT_ARRIVED);
+	injected = model_vm_entry().injected;
+	model_exit(EXIT_REASON_INTERRUPT_WINDOW);
+	event_close_interrupt_window();
+	return injected;
+}
+
+TEST(another_processor_sends_while_vectors_are_delivered)
+{
+	bool done = false, last;
+	pthread_t sender;
+	uint64_t delivered = 0;
+
+	assert_int_equal(pthread_create(&sender, NULL, send_vectors, &done), 0);
+	do {
+		last = __atomic_load_n(&done, __ATOMIC_SEQ_CST);
+		while (enter_while_others_send())
+			delivered++;
+	} while (!last);
+	pthread_join(sender, NULL);
+	assert_int_equal(vcpu.interrupts.taken, SENT);
+	assert_int_equal(delivered, vcpu.interrupts.delivered);
+	assert_int_equal(delivered + vcpu.interrupts.merged, SENT);
+	assert_int_equal(event_interrupts_waiting(&vcpu), 0);
+	assert_idle();
+}
+
 /* An interrupt wakes a halted guest; so does an NMI. */
 TEST(halted_guest)
 {
@@ -1400,6 +1474,8 @@ int main(void)
 		RUN(cr8_holds_back_its_class_and_those_below),
 		RUN(raising_cr8_closes_the_interrupt_window),
 		RUN(every_pending_interrupt_is_delivered_highest_first),
+		RUN(work_bit_without_a_vector),
+		RUN(another_processor_sends_while_vectors_are_delivered),
 		RUN(halted_guest),
 		RUN(windows_close_at_any_exit),
 		RUN(closing_windows),
