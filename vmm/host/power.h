@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* I/O ports of a guest. */
+/* The ports that end the machine. */
 #ifndef VMM_HOST_POWER_H
 #define VMM_HOST_POWER_H
 
 #include <stdint.h>
 
-struct vm;
+struct acpi_power;
 
 /* Find the ports that turn this machine off or reset it. */
 void io_init(uint64_t rsdp);
 
-/* Fill a VM's I/O bitmaps (two pages): all ports exit, or those that end the machine. */
-void io_bitmaps_fill(const struct vm *vm, uint8_t *bitmaps);
+/* What the firmware says of them; all 0 when it says nothing. */
+const struct acpi_power *io_power(void);
 
 /* Turn the machine off, or reset it, by every way known. Returns when none worked. */
 void io_power_off(void);

@@ -16,7 +16,7 @@
 #include "vmm/vmx/ept.h"
 #include "vmm/fred/errata.h"
 #include "vmm/fred/native.h"
-#include "vmm/host/power.h"
+#include "vmm/exits/ports.h"
 #include "vmm/base/log.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/base/memory.h"

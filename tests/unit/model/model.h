@@ -47,6 +47,9 @@ struct model {
 	void (*on_rdmsr)(uint32_t number);
 	void (*on_wrmsr)(uint32_t number, uint64_t value);
 	void (*on_pause)(void);
+	/* The test's I/O ports; without them an access ends the test. */
+	uint32_t (*on_in)(uint16_t port, unsigned int size);
+	void (*on_out)(uint16_t port, unsigned int size, uint32_t value);
 	bool refuses;	    /* WRMSR and XSETBV of a guest's value fault */
 	bool strict_errors; /* IA32_VMX_BASIC[56] = 0: error codes only where they belong */
 	bool has_fred;	    /* with it IA32_VMX_BASIC[58] */

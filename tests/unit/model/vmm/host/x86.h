@@ -120,6 +120,22 @@ static inline bool xrstor_safe(const void *area)
 	return model_xrstor(area);
 }
 
+#define DEFINE_PORT_ACCESS(suffix, type)                          \
+	static inline type in##suffix(uint16_t port)              \
+	{                                                         \
+		return (type)model.on_in(port, sizeof(type));     \
+	}                                                         \
+	static inline void out##suffix(uint16_t port, type value) \
+	{                                                         \
+		model.on_out(port, sizeof(type), value);          \
+	}
+
+DEFINE_PORT_ACCESS(b, uint8_t)
+DEFINE_PORT_ACCESS(w, uint16_t)
+DEFINE_PORT_ACCESS(l, uint32_t)
+
+#undef DEFINE_PORT_ACCESS
+
 #define DEFINE_REGISTER_ACCESS(reg, where)             \
 	static inline uint64_t read_##reg(void)        \
 	{                                              \
