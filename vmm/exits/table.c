@@ -99,6 +99,9 @@ static __attribute__((noinline)) void handle_exception(struct vcpu *vcpu, uint32
 	event = exit_event(info);
 	if (event.type == EVENT_HARDWARE_EXCEPTION && event.vector == VECTOR_DB)
 		pend_step_in_shadow();
+	/* The exit's RFLAGS do not always say so: BX-15, KV-1. */
+	if (event_is_fault(&event))
+		vmcs_set_bits(VMCS_GUEST_RFLAGS, RFLAGS_RF);
 	event_queue(vcpu, event);
 }
 

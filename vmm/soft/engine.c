@@ -75,7 +75,7 @@ enum soft_result soft_deliver(struct soft_cpu *cpu, const struct event *event, s
 		if (result != SOFT_DONE)
 			return result;
 	}
-	soft_push(cpu, event, &push, memory);
+	soft_push(cpu, event, &push, memory, soft_frame_rip(cpu, event));
 	return SOFT_DONE;
 }
 

@@ -121,16 +121,24 @@ SOFT_RULE void soft_enter_ring0(struct soft_cpu *cpu)
 	cpu->cpl = 0;
 }
 
-/* `memory` is where the VMM finds the last word of the frame. */
+/* RIP of the frame: behind the instruction, where the event has a length. 32-bit code wraps. */
+SOFT_RULE uint64_t soft_frame_rip(const struct soft_cpu *cpu, const struct event *event)
+{
+	const uint64_t rip = cpu->rip + event->instruction_length;
+
+	return cpu->cs.rights & ACCESS_RIGHTS_L ? rip : (uint32_t)rip;
+}
+
+/* `memory` is where the VMM finds the last word of the frame, `rip` what soft_frame_rip() says. */
 SOFT_RULE void soft_push(struct soft_cpu *cpu, const struct event *event,
-			 const struct soft_push *push, void *memory)
+			 const struct soft_push *push, void *memory, uint64_t rip)
 {
 	struct fred_frame *const frame =
 		(struct fred_frame *)((uint8_t *)memory + sizeof(uint64_t)) - 1;
 	const uint64_t config = cpu->fred->config;
 
 	frame->error_code = event->has_error_code ? event->error_code : 0;
-	frame->rip = cpu->rip + event->instruction_length;
+	frame->rip = rip;
 	frame->cs = cpu->cs.selector | (uint64_t)push->old_level << FRED_CS_CSL_SHIFT;
 	frame->rflags = cpu->rflags;
 	frame->rsp = cpu->rsp;

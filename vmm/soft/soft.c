@@ -87,8 +87,15 @@ void soft_fred_switch(struct vcpu *vcpu, bool on)
 		vmcs_clear_bits(VMCS_PIN_BASED_CONTROLS, PIN_EXTERNAL_INTERRUPT);
 }
 
+/*
+ * The exit has saved RF = 0, whatever it was (SDM 3C, 28.3.3). The breakpoint on the instruction,
+ * if there is one, has been hit already: a #DB comes before the exit. While stepping, the quick way
+ * finds no walk, and so need not ask.
+ */
 void handle_descriptor_table(struct vcpu *vcpu)
 {
+	vmcs_set_bits(VMCS_GUEST_RFLAGS, RFLAGS_RF);
+	guest_forget_walks(&vcpu->soft.walks);
 	give_idt_back(vcpu);
 	vmcs_set_bits(VMCS_PROC_BASED_CONTROLS, PROC_MONITOR_TRAP);
 	vcpu->soft.stepping = true;
@@ -118,6 +125,20 @@ static inline __attribute__((always_inline)) void store_segment(const struct sof
 	vmcs_write(VMCS_SEGMENT(VMCS_GUEST_ES_ACCESS_RIGHTS, which), segment->rights);
 }
 
+/*
+ * Far transfers of ring 0 lead to 32-bit code, which FRED forbids and nothing traps (SW-2). An
+ * event there has no handler: FRED's returns refuse such a CS, and its entry points are 64-bit
+ * code.
+ */
+static __attribute__((noinline, cold, noreturn)) void refuse_32_bit_ring0(
+	struct vcpu *vcpu, const struct soft_cpu *cpu)
+{
+	guest_failed(vcpu, "fred-32-bit-ring0",
+		     "software FRED: an event came in 32-bit code of ring 0 (CS 0x%x, RIP 0x%llx), "
+		     "where FRED delivers none: see SW-2 in docs/softfred.md",
+		     cpu->cs.selector, (unsigned long long)cpu->rip);
+}
+
 /* What every use of the engine needs. */
 static void load(struct vcpu *vcpu, struct soft_cpu *cpu)
 {
@@ -129,6 +150,12 @@ static void load(struct vcpu *vcpu, struct soft_cpu *cpu)
 	load_segment(&cpu->cs, SEG_CS);
 	load_segment(&cpu->ss, SEG_SS);
 	cpu->cpl = ACCESS_RIGHTS_DPL(cpu->ss.rights);
+	if (!(cpu->cs.rights & ACCESS_RIGHTS_L)) {
+		/* skip_instruction() leaves a carry: see handle_entry_failure(). */
+		cpu->rip = (uint32_t)cpu->rip;
+		if (cpu->cpl == 0)
+			refuse_32_bit_ring0(vcpu, cpu);
+	}
 	cpu->sti_blocking = interruptibility & INTERRUPTIBILITY_STI;
 	cpu->nmi_blocking = interruptibility & INTERRUPTIBILITY_NMI;
 	cpu->fred = &vcpu->soft.state;
@@ -224,11 +251,16 @@ static void no_memory(struct vcpu *vcpu, const struct soft_cpu *cpu)
 		     (unsigned long long)cpu->rsp);
 }
 
-/* What an exception does to registers before it is delivered, be that successful or not. */
-static void exception_begins(const struct event *event)
+/*
+ * What an event does to registers before it is delivered, be that successful or not. An NMI blocks
+ * others from then on: the handler of a fault in its delivery runs with NMIs blocked.
+ */
+static void event_begins(struct soft_cpu *cpu, const struct event *event)
 {
 	if (event->type == EVENT_HARDWARE_EXCEPTION)
 		event_set_registers(event);
+	else if (event->type == EVENT_NMI)
+		cpu->nmi_blocking = true;
 }
 
 /* Deliver *event, or what becomes of it. */
@@ -236,7 +268,7 @@ static void deliver(struct vcpu *vcpu, struct soft_cpu *cpu, struct event *event
 {
 	struct event fault;
 
-	exception_begins(event);
+	event_begins(cpu, event);
 	for (;;) {
 		enum event_merge_result merged;
 
@@ -253,7 +285,7 @@ static void deliver(struct vcpu *vcpu, struct soft_cpu *cpu, struct event *event
 			break;
 		}
 		/* CR2 is set also by a fault that becomes #DF (SDM 3A, 6.15). */
-		exception_begins(&fault);
+		event_begins(cpu, &fault);
 		/*
 		 * An interrupt whose delivery faults was taken, and is gone, as in hardware. The
 		 * saved RFLAGS of a fault have RF = 1 (SDM 3A, 18.3.1.1).
@@ -283,7 +315,8 @@ void soft_fred_deliver(struct vcpu *vcpu, const struct event *event)
  * Copy the bytes at this address, as far as they can be read: those of the next page may be absent,
  * and then do not belong to the instruction.
  */
-static size_t read_code(const struct guest_paging *paging, uint64_t linear, uint8_t *bytes)
+static size_t read_code(const struct guest_paging *paging, uint64_t linear, bool long_mode,
+			uint8_t *bytes)
 {
 	const size_t in_page = PAGE_SIZE - (linear & PAGE_MASK);
 	size_t first = in_page < INSTRUCTION_MAX ? in_page : INSTRUCTION_MAX;
@@ -293,8 +326,11 @@ static size_t read_code(const struct guest_paging *paging, uint64_t linear, uint
 	if (guest_walk(paging, linear, GUEST_REFETCH, &memory, &fault) != WALK_OK)
 		return 0;
 	memcpy(bytes, memory, first);
+	linear += first;
+	if (!long_mode)
+		linear = (uint32_t)linear;
 	if (first == INSTRUCTION_MAX ||
-	    guest_walk(paging, linear + first, GUEST_REFETCH, &memory, &fault) != WALK_OK)
+	    guest_walk(paging, linear, GUEST_REFETCH, &memory, &fault) != WALK_OK)
 		return first;
 	memcpy(bytes + first, memory, INSTRUCTION_MAX - first);
 	return INSTRUCTION_MAX;
@@ -310,7 +346,7 @@ static struct soft_instruction fetch(struct soft_cpu *cpu)
 	uint8_t bytes[INSTRUCTION_MAX] = { 0 };
 
 	load_rest(cpu);
-	return soft_decode(bytes, read_code(&cpu->paging, linear, bytes), long_mode);
+	return soft_decode(bytes, read_code(&cpu->paging, linear, long_mode, bytes), long_mode);
 }
 
 static uint64_t operand_address(const struct vcpu *vcpu, const struct soft_cpu *cpu,
@@ -459,6 +495,9 @@ static __attribute__((noinline)) void exception_with_care(struct vcpu *vcpu, str
 	if (vcpu->soft.stepping)
 		soft_fred_stepped(vcpu);
 	load(vcpu, &cpu);
+	/* The exit's RFLAGS do not always say so: BX-15, KV-1. */
+	if (event_is_fault(event))
+		cpu.rflags |= RFLAGS_RF;
 	if (event->vector == VECTOR_GP && was_int_n(event)) {
 		cpu.rflags &= ~RFLAGS_RF;
 	} else if (event->type == EVENT_HARDWARE_EXCEPTION &&
@@ -466,9 +505,6 @@ static __attribute__((noinline)) void exception_with_care(struct vcpu *vcpu, str
 		    (event->vector == VECTOR_GP && event->error_code == 0))) {
 		reinterpret(vcpu, &cpu, event);
 		return;
-	} else if (event->vector == VECTOR_DB && (event->event_data & EVENT_DEBUG_BD)) {
-		/* General detect is a fault; the exit's RFLAGS do not always say so: BX-15. */
-		cpu.rflags |= RFLAGS_RF;
 	} else if (event->vector == VECTOR_MC) {
 		/* It may have ended HLT, and the exit tells of the state before. */
 		vmcs_write(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
@@ -482,16 +518,27 @@ static __attribute__((noinline)) void exception_with_care(struct vcpu *vcpu, str
  * seldom makes these functions return false, and nothing has changed then.
  */
 
-/* All but the selectors and STAR. */
+/* Neither ring 0, nor where the end of an instruction may wrap: the careful way knows these. */
+static inline bool is_quick_32_bit_code(uint32_t rights)
+{
+	return !(rights & (ACCESS_RIGHTS_L | TYPE_CONFORMING)) && ACCESS_RIGHTS_DPL(rights) != 0 &&
+	       vmcs_read(VMCS_GUEST_RIP) <= UINT32_MAX - INSTRUCTION_MAX;
+}
+
+/* All but the selectors and STAR. While stepping, no walk is kept: see handle_descriptor_table().
+ */
 static inline __attribute__((always_inline)) bool load_quickly(struct vcpu *vcpu,
 							       struct soft_cpu *cpu)
 {
-	uint64_t interruptibility;
+	uint64_t interruptibility, blocking;
+	uint32_t unusual;
 
 	cpu->cs.rights = vmcs_read32(VMCS_GUEST_CS_ACCESS_RIGHTS);
 	interruptibility = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
-	if (vcpu->soft.stepping || (cpu->cs.rights & TYPE_CONFORMING) ||
-	    (interruptibility & ~(uint64_t)INTERRUPTIBILITY_NMI))
+	unusual = (cpu->cs.rights ^ ACCESS_RIGHTS_L) & (ACCESS_RIGHTS_L | TYPE_CONFORMING);
+	blocking = interruptibility & ~(uint64_t)INTERRUPTIBILITY_NMI;
+	if (__builtin_expect((unusual | blocking) != 0, 0) &&
+	    (blocking != 0 || !is_quick_32_bit_code(cpu->cs.rights)))
 		return false;
 	/* That of code which does not conform is the CPL. */
 	cpu->cpl = ACCESS_RIGHTS_DPL(cpu->cs.rights);
@@ -531,7 +578,8 @@ static inline __attribute__((always_inline)) bool deliver_quickly(struct soft_cp
 	load_selectors(cpu);
 	if (cpu->cpl != 0)
 		cpu->star = rdmsr(MSR_IA32_STAR);
-	soft_push(cpu, event, &push, memory);
+	/* Where it might wrap, load_quickly() has refused. */
+	soft_push(cpu, event, &push, memory, cpu->rip + event->instruction_length);
 	store_from(cpu, before);
 	return true;
 }
@@ -631,8 +679,11 @@ static inline __attribute__((always_inline)) bool exception_quickly(struct vcpu 
 
 	if ((CAREFUL_EXCEPTIONS >> event->vector & 1) || !load_quickly(vcpu, &cpu))
 		return false;
-	/* As it must be in any case. */
-	exception_begins(event);
+	if (event->type == EVENT_HARDWARE_EXCEPTION) {
+		/* As they must be in any case. */
+		event_set_registers(event);
+		cpu.rflags |= RFLAGS_RF;
+	}
 	return deliver_quickly(&cpu, event);
 }
 

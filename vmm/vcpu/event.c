@@ -89,6 +89,12 @@ static bool is_fault(unsigned int type, unsigned int vector, uint64_t event_data
 	       (vector != VECTOR_DB || (event_data & EVENT_DEBUG_BD));
 }
 
+bool event_is_fault(const struct event *event)
+{
+	return event->vector != VECTOR_MC &&
+	       is_fault(event->type, event->vector, event->event_data);
+}
+
 static enum exception_class exception_class(const struct event *event)
 {
 	if (event->type != EVENT_HARDWARE_EXCEPTION)

@@ -41,6 +41,12 @@ struct event event_page_fault(uint32_t error_code, uint64_t linear_address);
 bool event_has_error_code(uint8_t vector);
 
 /*
+ * Does RFLAGS of its frame have RF = 1, that its instruction may be repeated (SDM 3A, 18.3.1.1)?
+ * #DF follows on a fault.
+ */
+bool event_is_fault(const struct event *event);
+
+/*
  * What an exception does to CR2, DR6, DR7, DEBUGCTL and IA32_XFD_ERR: neither its interception nor
  * its injection does (SDM 3C, 28.1).
  */

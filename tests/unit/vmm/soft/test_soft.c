@@ -315,6 +315,13 @@ TEST(stepping_over_lidt)
 	assert_int_equal(FIELD(GUEST_IDTR_LIMIT), 0x7ff);
 }
 
+/* The exit has saved RF = 0: a breakpoint on the instruction would be hit for ever. */
+TEST(what_is_stepped_over_keeps_rf)
+{
+	handle_descriptor_table(&vcpu);
+	assert_true(FIELD(GUEST_RFLAGS) & RFLAGS_RF);
+}
+
 /* A vcpu may be saved at any exit. */
 TEST(switched_off_while_stepping)
 {
@@ -437,6 +444,43 @@ TEST(an_instruction_at_the_end_of_memory)
 	expect_delivered(true, LEVEL_TOP(0), 0x401fff, 0x020300060000002b);
 }
 
+/* KV-1: RFLAGS of the exit may lack RF. Both ways: what is known from the first time is quick. */
+TEST(faults_have_rf_whatever_the_exit_says)
+{
+	const uint64_t rflags = RFLAGS_RESERVED | RFLAGS_IF;
+
+	for (uint8_t vector = 0; vector < EXCEPTION_VECTORS; vector++)
+		for (unsigned int i = 0; i < 2; i++) {
+			struct event event = event_has_error_code(vector)
+						     ? event_exception_error(vector, 0)
+						     : event_exception(vector);
+			const bool fault = vector != VECTOR_DB && vector != VECTOR_MC;
+
+			if (i == 0)
+				set_up_on(NULL);
+			in_ring0();
+			model_set(VMCS_GUEST_RFLAGS, rflags);
+			soft_fred_exception(&vcpu, &event);
+			assert_int_equal(slot(FIELD(GUEST_RSP))[3],
+					 rflags | (fault ? RFLAGS_RF : 0));
+		}
+}
+
+/* ... and what is no fault has what the exit says. */
+TEST(software_exceptions_have_no_rf)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		struct event int3 = { .type = EVENT_SOFTWARE_EXCEPTION,
+				      .vector = VECTOR_BP,
+				      .instruction_length = 1 };
+
+		in_ring0();
+		model_set(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED);
+		soft_fred_exception(&vcpu, &int3);
+		assert_int_equal(slot(FIELD(GUEST_RSP))[3], RFLAGS_RESERVED);
+	}
+}
+
 TEST(general_detect_is_a_fault)
 {
 	soft_fred_exception(&vcpu, &(struct event){ .type = EVENT_HARDWARE_EXCEPTION,
@@ -491,6 +535,17 @@ TEST(a_nested_page_fault)
 	assert_int_equal(vcpu.soft.state.config, ENTRY_POINT | 1);
 }
 
+/* The NMI is gone, as an interrupt would be; but its blocking has begun. */
+TEST(an_nmi_whose_frame_faults_blocks_nmis)
+{
+	in_ring3();
+	vcpu.soft.state.rsp[0] = NO_PAGE + 0x800;
+	vcpu.soft.state.stklvls = 1ULL << 2 * VECTOR_PF;
+	soft_fred_deliver(&vcpu, &(struct event){ .type = EVENT_NMI, .vector = VECTOR_NMI });
+	expect_delivered(true, LEVEL_TOP(1), USER_RIP, 0x0603000e0000002b);
+	assert_int_equal(FIELD(GUEST_INTERRUPTIBILITY), INTERRUPTIBILITY_NMI);
+}
+
 TEST(a_double_fault)
 {
 	in_ring3();
@@ -522,6 +577,108 @@ TEST(no_stack_at_all_is_a_triple_fault)
 		assert_string_equal(end_of(event), "triple-fault");
 		assert_int_equal(FIELD(GUEST_RIP), USER_RIP);
 	}
+}
+
+/* ---- 32-bit code ---- */
+
+/* SW-2: the guest is where FRED delivers nothing. */
+static void expect_no_delivery(void (*come)(void))
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		model.end = &ended;
+		model.end_reason = NULL;
+		in_ring0();
+		set_segment(SEG_CS, 0x10, ACCESS_RIGHTS_CODE32);
+		if (setjmp(ended) == 0)
+			come();
+		model.end = NULL;
+		assert_non_null(model.end_reason);
+		assert_string_equal(model.end_reason, "fred-32-bit-ring0");
+		assert_int_equal(FIELD(GUEST_RIP), RIP & UINT32_MAX);
+		/* Again, where the walk to the frame is known. */
+		in_ring0();
+		raise(event_exception(VECTOR_DE));
+		in_ring0();
+		raise(event_exception(VECTOR_DE));
+	}
+}
+
+static void come_page_fault(void)
+{
+	model_set(VMCS_GUEST_RIP, RIP & UINT32_MAX);
+	raise(event_page_fault(0, 0x1234));
+}
+
+static void come_undefined(void)
+{
+	model_set(VMCS_GUEST_RIP, RIP & UINT32_MAX);
+	raise(UD);
+}
+
+static void come_interrupt(void)
+{
+	model_set(VMCS_GUEST_RIP, RIP & UINT32_MAX);
+	model_set(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED | RFLAGS_IF);
+	if (!soft_fred_interrupt(&vcpu, 0x41))
+		soft_fred_deliver(
+			&vcpu, &(struct event){ .type = EVENT_EXTERNAL_INTERRUPT, .vector = 0x41 });
+}
+
+TEST(no_event_in_32_bit_code_of_ring0)
+{
+	expect_no_delivery(come_page_fault);
+	expect_no_delivery(come_undefined);
+	expect_no_delivery(come_interrupt);
+}
+
+static void in_32_bit_ring3(uint64_t rip)
+{
+	in_ring3();
+	set_segment(SEG_CS, USER_CS32, 0xc0fb);
+	model_set(VMCS_GUEST_RIP, rip);
+}
+
+/* The instruction behind the last one is that at 0. The second time the walk to the frame is known.
+ */
+TEST(rip_of_32_bit_code_wraps)
+{
+	static const uint64_t ends[] = { 0xffffffff, 0xfffffffe };
+
+	for (unsigned int i = 0; i < 2; i++) {
+		for (size_t n = 0; n < COUNT_OF(ends); n++) {
+			struct event into = { .type = EVENT_SOFTWARE_EXCEPTION,
+					      .vector = VECTOR_OF,
+					      .instruction_length = 2 };
+
+			in_32_bit_ring3(ends[n]);
+			soft_fred_exception(&vcpu, &into);
+			assert_int_equal(slot(FIELD(GUEST_RSP))[1], n == 0 ? 1 : 0);
+		}
+		/* One that the VMM has stepped over, as exits/table.c leaves it. */
+		in_32_bit_ring3(1ULL << 32);
+		soft_fred_deliver(&vcpu, &(struct event){ .type = EVENT_NMI, .vector = 2 });
+		assert_int_equal(slot(FIELD(GUEST_RSP))[1], 0);
+		model_set(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	}
+	/* 64-bit code goes on. */
+	in_ring3();
+	model_set(VMCS_GUEST_RIP, 0xffffffff);
+	soft_fred_exception(&vcpu, &(struct event){ .type = EVENT_SOFTWARE_EXCEPTION,
+						    .vector = VECTOR_BP,
+						    .instruction_length = 1 });
+	assert_int_equal(slot(FIELD(GUEST_RSP))[1], 1ULL << 32);
+}
+
+/* SYSENTER with its last byte at 0, by a segment that begins there. */
+TEST(instructions_of_32_bit_code_wrap)
+{
+	guest_map(0xfffff000, CODE_PAGE, ENTRY_P | ENTRY_U);
+	guest_map(0, 8 * PAGE_SIZE, ENTRY_P | ENTRY_U);
+	guest_ram[CODE_PAGE + 0xfff] = 0x0f;
+	guest_ram[8 * PAGE_SIZE] = 0x34;
+	in_32_bit_ring3(0xffffffff);
+	raise(GP0);
+	expect_delivered(true, LEVEL_TOP(0), 1, 0x200700020002002b);
 }
 
 TEST(a_stack_in_no_memory)
@@ -863,13 +1020,14 @@ TEST(interrupts_at_once)
 	vcpu.cr8 = 1;
 	expect_interrupt_refused("CR8 is to be asked");
 	vcpu.cr8 = 0;
-	vcpu.soft.stepping = true;
-	expect_interrupt_refused("while stepping");
-	vcpu.soft.stepping = false;
 	model_set(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_HLT);
 	assert_true(soft_fred_interrupt(&vcpu, 0x42));
 	expect_delivered(false, CURRENT_STACK + 0x800, RIP, 0x0200004200000018);
 	assert_int_equal(FIELD(GUEST_ACTIVITY_STATE), ACTIVITY_ACTIVE);
+	in_ring0();
+	model_set(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED | RFLAGS_IF);
+	handle_descriptor_table(&vcpu);
+	expect_interrupt_refused("while stepping");
 }
 
 #define GDT_ENTRY 0x40
@@ -1098,6 +1256,7 @@ int main(void)
 		RUN(exits_of_exceptions_are_as_before),
 		RUN(what_the_guest_writes_meanwhile_is_kept),
 		RUN_ON(stepping_over_lidt),
+		RUN_ON(what_is_stepped_over_keeps_rf),
 		RUN_ON(switched_off_while_stepping),
 		RUN_ON(lidt_that_faults_or_is_interrupted),
 		RUN_ON(exceptions),
@@ -1106,13 +1265,19 @@ int main(void)
 		RUN_ON(syscall_that_is_undefined),
 		RUN_ON(sysenter_and_sysexit),
 		RUN_ON(an_instruction_at_the_end_of_memory),
+		RUN_ON(faults_have_rf_whatever_the_exit_says),
+		RUN_ON(software_exceptions_have_no_rf),
 		RUN_ON(general_detect_is_a_fault),
 		RUN_ON(interrupts_end_hlt),
 		RUN_ON(blocking),
 		RUN_ON(a_nested_page_fault),
 		RUN_ON(addresses_of_a_guest_with_4_levels),
+		RUN_ON(an_nmi_whose_frame_faults_blocks_nmis),
 		RUN_ON(a_double_fault),
 		RUN_ON(no_stack_at_all_is_a_triple_fault),
+		RUN_ON(no_event_in_32_bit_code_of_ring0),
+		RUN_ON(rip_of_32_bit_code_wraps),
+		RUN_ON(instructions_of_32_bit_code_wrap),
 		RUN_ON(a_stack_in_no_memory),
 		RUN_ON(erets),
 		RUN_ON(eretu),
