@@ -12,7 +12,6 @@
 
 #include "lib/format.h"
 #include "lib/x86/cpu.h"
-#include "lib/x86/msr.h"
 #include "vmm/fred/vmcs_dump.h"
 #include "vmm/host/apic.h"
 #include "vmm/host/cpu.h"
@@ -20,13 +19,13 @@
 #include "vmm/vcpu/rip.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/base/log.h"
-#include "vmm/host/capabilities.h"
 #include "vmm/run/sched.h"
 #include "vmm/run/startup.h"
 #include "vmm/host/smp.h"
 #include "vmm/run/snapshot.h"
 #include "vmm/vcpu/timer.h"
 #include "vmm/vcpu/vcpu.h"
+#include "vmm/vcpu/xfd.h"
 #include "vmm/vm.h"
 #include "vmm/vmx/exit_names.h"
 #include "vmm/vmx/vmcs.h"
@@ -40,7 +39,7 @@
 typedef void exit_handler(struct vcpu *vcpu);
 
 /* The exception that exited. */
-static inline struct event exit_event(uint32_t info)
+static inline struct event exit_event(const struct vcpu *vcpu, uint32_t info)
 {
 	struct event event = { .type = (uint8_t)INTERRUPTION_TYPE(info),
 			       .vector = INTERRUPTION_VECTOR(info),
@@ -54,9 +53,8 @@ static inline struct event exit_event(uint32_t info)
 		event.instruction_length = (uint8_t)vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
 	else if (event.vector == VECTOR_PF || event.vector == VECTOR_DB)
 		event.event_data = vmcs_read(VMCS_EXIT_QUALIFICATION);
-	else if (event.vector == VECTOR_NM && machine.has_xfd &&
-		 !(vmcs_read(VMCS_GUEST_CR0) & CR0_TS))
-		event.event_data = rdmsr(MSR_IA32_XFD_ERR);
+	else if (event.vector == VECTOR_NM)
+		event.event_data = xfd_of_exit(vcpu->vm);
 	return event;
 }
 
@@ -86,7 +84,7 @@ static __attribute__((noinline)) void handle_fred_exception(struct vcpu *vcpu, u
 	struct event event;
 
 	block_nmis_again(info);
-	event = exit_event(info);
+	event = exit_event(vcpu, info);
 	soft_fred_exception(vcpu, &event);
 }
 
@@ -96,7 +94,7 @@ static __attribute__((noinline)) void handle_exception(struct vcpu *vcpu, uint32
 
 	event_complete_interrupted(vcpu);
 	block_nmis_again(info);
-	event = exit_event(info);
+	event = exit_event(vcpu, info);
 	if (event.type == EVENT_HARDWARE_EXCEPTION && event.vector == VECTOR_DB)
 		pend_step_in_shadow();
 	/* The exit's RFLAGS do not always say so: BX-15, KV-1. */
