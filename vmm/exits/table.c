@@ -38,8 +38,8 @@
 
 typedef void exit_handler(struct vcpu *vcpu);
 
-/* The exception that exited. */
-static inline struct event exit_event(const struct vcpu *vcpu, uint32_t info)
+/* The exception that exited; the data of #NM is still to be found. */
+static inline struct event exit_event(uint32_t info)
 {
 	struct event event = { .type = (uint8_t)INTERRUPTION_TYPE(info),
 			       .vector = INTERRUPTION_VECTOR(info),
@@ -53,8 +53,6 @@ static inline struct event exit_event(const struct vcpu *vcpu, uint32_t info)
 		event.instruction_length = (uint8_t)vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
 	else if (event.vector == VECTOR_PF || event.vector == VECTOR_DB)
 		event.event_data = vmcs_read(VMCS_EXIT_QUALIFICATION);
-	else if (event.vector == VECTOR_NM)
-		event.event_data = xfd_of_exit(vcpu->vm);
 	return event;
 }
 
@@ -78,14 +76,29 @@ static void pend_step_in_shadow(void)
 		rip_pend_single_step();
 }
 
+static inline bool is_device_not_available(const struct event *event)
+{
+	return event->type == EVENT_HARDWARE_EXCEPTION && event->vector == VECTOR_NM;
+}
+
+/* Apart: a call in the middle would cost the frequent exceptions their registers. */
+static __attribute__((noinline)) void handle_fred_nm(struct vcpu *vcpu, struct event *event)
+{
+	event->event_data = xfd_of_exit(vcpu->vm);
+	soft_fred_exception(vcpu, event);
+}
+
 /* The guest has FRED on, by software. */
 static __attribute__((noinline)) void handle_fred_exception(struct vcpu *vcpu, uint32_t info)
 {
 	struct event event;
 
 	block_nmis_again(info);
-	event = exit_event(vcpu, info);
-	soft_fred_exception(vcpu, &event);
+	event = exit_event(info);
+	if (__builtin_expect(is_device_not_available(&event), 0))
+		handle_fred_nm(vcpu, &event);
+	else
+		soft_fred_exception(vcpu, &event);
 }
 
 static __attribute__((noinline)) void handle_exception(struct vcpu *vcpu, uint32_t info)
@@ -94,7 +107,9 @@ static __attribute__((noinline)) void handle_exception(struct vcpu *vcpu, uint32
 
 	event_complete_interrupted(vcpu);
 	block_nmis_again(info);
-	event = exit_event(vcpu, info);
+	event = exit_event(info);
+	if (is_device_not_available(&event))
+		event.event_data = xfd_of_exit(vcpu->vm);
 	if (event.type == EVENT_HARDWARE_EXCEPTION && event.vector == VECTOR_DB)
 		pend_step_in_shadow();
 	/* The exit's RFLAGS do not always say so: BX-15, KV-1. */
