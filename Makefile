@@ -314,7 +314,7 @@ endef
 vmm_test = $(eval $(call vmm_test_uses,$(1),$(2)))
 $(call vmm_test,exits/test_hypercall,vcpu/event.c)
 $(call vmm_test,run/test_sched,vcpu/event.c vcpu/timer.c)
-$(call vmm_test,run/test_startup,run/store_decode.c)
+$(call vmm_test,run/test_apic_store,run/store_decode.c)
 $(call vmm_test,vcpu/test_reset,vcpu/event.c vcpu/timer.c vcpu/control_registers.c exits/livelock.c)
 $(call vmm_test,host/test_smp,host/ap_start.asm)
 $(call vmm_test,run/test_snapshot,vcpu/event.c fred/native.c vcpu/context.c vcpu/timer.c)

@@ -43,13 +43,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	REQUIRE(whole.source <= REGISTER_NONE &&
 		(code == CODE_64 || whole.source < 8 || whole.source == REGISTER_NONE));
 	REQUIRE(whole.source == REGISTER_NONE ? !whole.exchange : whole.immediate == 0);
+	REQUIRE(whole.address.base <= REGISTER_RIP && whole.address.index <= REGISTER_NONE &&
+		whole.address.scale <= 3 && whole.address.segment <= SEG_GS);
+	REQUIRE(code == CODE_64
+			? whole.address.size != CODE_16 && whole.address.segment >= SEG_SS
+			: whole.address.base != REGISTER_RIP && whole.address.size != CODE_64);
 	/* The same from its own bytes alone; and one byte less is not enough. */
 	exact = malloc(whole.length);
 	REQUIRE(exact);
 	memcpy(exact, data + 1, whole.length);
 	REQUIRE(store_decode(exact, whole.length, code, &again));
 	REQUIRE(again.length == whole.length && again.source == whole.source &&
-		again.immediate == whole.immediate && again.exchange == whole.exchange);
+		again.immediate == whole.immediate && again.exchange == whole.exchange &&
+		memcmp(&again.address, &whole.address, sizeof(whole.address)) == 0);
 	REQUIRE(!store_decode(exact, whole.length - 1U, code, &again));
 	free(exact);
 	return 0;

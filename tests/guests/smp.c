@@ -2,7 +2,8 @@
 /*
  * A Multiboot kernel with the machine's devices that starts the other processors as the manual
  * says, and in ways that no operating system tries (SDM 3A, 10.4, 10.1.1 and 11). Prints TAP. Its
- * command line says how many processors there are. Their APIC IDs have to be 0, 1, 2, ...
+ * command line says how many processors there are. Their APIC IDs have to be 0, 1, 2, ... With
+ * " crossing" behind the number it stores across the end of the APIC's page instead.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -573,6 +574,31 @@ static void init_and_sipi(uint32_t id, uint32_t vector)
 	send(id, ICR_SIPI | vector);
 }
 
+static void store_unaligned(uint32_t offset, uint32_t value)
+{
+	asm volatile("movl %0, (%1)" : : "r"(value), "r"(APIC_BASE + offset) : "memory");
+}
+
+/* While a processor waits, the VMM looks at each store. Bytes 4 to 15 of a register are not to be
+ * touched (SDM 3A, 11.4.1): of such a store nothing may come, in the VMM least of all. */
+static void test_stores_beside_registers(void)
+{
+	const uint32_t starts = record->starts;
+	uint32_t old = ~0U;
+
+	if (in_x2apic())
+		return;
+	*apic_register(APIC_ICR_HIGH) = 1U << 24;
+	for (uint32_t i = 1; i < 16; i++)
+		store_unaligned(APIC_ICR_LOW + i, ICR_SIPI | VECTOR_A);
+	for (uint32_t offset = PAGE_SIZE - 16; offset <= PAGE_SIZE - 4; offset++)
+		store_unaligned(offset, ~0U);
+	asm volatile("xchgl %0, (%1)" : "+r"(old) : "r"(APIC_BASE + APIC_ICR_LOW + 2) : "memory");
+	wait();
+	test_equal("stores beside registers start no processor", record->starts, starts);
+	test_equal("an exchange beside a register reads 0", old, 0);
+}
+
 static void test_start(struct cpu *cpu)
 {
 	uint32_t starts = record->starts;
@@ -898,6 +924,7 @@ static void test_its_own(void)
 	struct cpu *const cpu = &cpus[1];
 
 	try_disabled_apic();
+	test_stores_beside_registers();
 	test_start(cpu);
 	test_init(cpu);
 	test_init_in_service(cpu);
@@ -940,7 +967,11 @@ static void prepare(const char *cmdline)
 
 void main(const uint32_t *information)
 {
-	prepare((const char *)information[4]);
+	const char *const cmdline = (const char *)information[4];
+
+	prepare(cmdline);
+	if (cmdline[1] == ' ')
+		store_unaligned(PAGE_SIZE - 2, 0);
 	if (cpu_count > 1)
 		test_its_own();
 	else

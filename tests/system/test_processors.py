@@ -155,6 +155,21 @@ class StartOfProcessors:
         log.ends("ok", "guest-end")
 
 
+class TestStoreAcrossTheEndOfTheApic:
+    """The same kernel, which stores to the last bytes of the APIC's page and the next page, while a
+    processor waits to be started: its own end, and not a fault of the VMM."""
+
+    @pytest.fixture(scope="class")
+    def log(self, manfred):
+        config = {"guest": "multiboot", "kernel": r"\kernel", "cmdline": "2 crossing"}
+        return manfred(config, {"kernel": KERNEL}, machine=emulator.Machine(cpus=2),
+                       timeout=TIMEOUT)
+
+    def test_ends_the_guest_by_name(self, log):
+        log.find(r"writes its local APIC otherwise than by .*, linear address 0xfee00ffe$")
+        log.ends("failed", "apic-store")
+
+
 class TestStartOfTwo(StartOfProcessors):
     @pytest.fixture(scope="class")
     def log(self, manfred):

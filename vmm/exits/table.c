@@ -19,6 +19,7 @@
 #include "vmm/vcpu/rip.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/base/log.h"
+#include "vmm/run/apic_store.h"
 #include "vmm/run/sched.h"
 #include "vmm/run/startup.h"
 #include "vmm/host/smp.h"
@@ -266,7 +267,7 @@ static void handle_ept_violation(struct vcpu *vcpu)
 	const uint64_t address = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
 
 	/* Also of a vcpu that has not noticed yet that its APIC is not watched any more. */
-	if (!(vm_is_smp(vcpu->vm) && sipi_store_to_apic(vcpu, address)) &&
+	if (!(vm_is_smp(vcpu->vm) && apic_store(vcpu, address)) &&
 	    !ept_map_missing(vcpu->vm, address))
 		refuse_access(vcpu, address);
 	if (!event_repeat_interrupted(vcpu) &&

@@ -12,14 +12,10 @@
 #include "vmm/host/apic.h"
 #include "vmm/host/cpu.h"
 #include "vmm/end.h"
-#include "vmm/vcpu/rip.h"
 #include "vmm/vmx/ept.h"
-#include "vmm/exits/table.h"
-#include "vmm/vcpu/guest_walk.h"
 #include "vmm/base/log.h"
 #include "vmm/vcpu/msr_policy.h"
 #include "vmm/host/smp.h"
-#include "vmm/run/store_decode.h"
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vm.h"
 #include "vmm/vmx/vmcs.h"
@@ -269,52 +265,6 @@ bool sipi_command(struct vcpu *vcpu, uint64_t icr)
 			sipi(vm->vcpus[i], (struct startup){ .vector = (uint8_t)icr });
 	}
 	spin_unlock(&vm->lock);
-	return true;
-}
-
-static enum code_size code_size(void)
-{
-	const uint64_t rights = vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS);
-
-	if ((rights & ACCESS_RIGHTS_L) && (vmcs_read(VMCS_GUEST_EFER) & EFER_LMA))
-		return CODE_64;
-	return rights & ACCESS_RIGHTS_DB ? CODE_32 : CODE_16;
-}
-
-/* What the store writes; ends the guest when the VMM does not know the instruction. */
-static struct store fetch_store(struct vcpu *vcpu)
-{
-	uint8_t bytes[INSTRUCTION_MAX];
-	const size_t size = guest_read_code(vcpu->vm, bytes);
-	struct store store;
-
-	if (!store_decode(bytes, size, code_size(), &store))
-		guest_failed(vcpu, "apic-store",
-			     "the guest writes its local APIC by an instruction that is not "
-			     "decoded, at RIP 0x%llx: MOV and XCHG of 32 bits are",
-			     (unsigned long long)vmcs_read(VMCS_GUEST_RIP));
-	return store;
-}
-
-bool sipi_store_to_apic(struct vcpu *vcpu, uint64_t guest_physical)
-{
-	const uint64_t base = rdmsr(MSR_IA32_APIC_BASE);
-	const uint32_t offset = (uint32_t)(guest_physical & PAGE_MASK);
-	struct store store;
-	uint32_t value;
-
-	if (vcpu->vm->devices != VM_DEVICES_PASSTHROUGH || in_x2apic_mode() ||
-	    (guest_physical & ~PAGE_MASK) != (base & APIC_BASE_ADDRESS_MASK))
-		return false;
-	store = fetch_store(vcpu);
-	value = store.source == REGISTER_NONE ? store.immediate
-					      : (uint32_t)vcpu_gpr(vcpu, store.source);
-	if (store.exchange)
-		vcpu_set_gpr(vcpu, store.source, apic_register(offset));
-	if (offset != APIC_ICR_LOW ||
-	    !sipi_command(vcpu, (uint64_t)apic_register(APIC_ICR_HIGH) << 32 | value))
-		apic_set_register(offset, value);
-	skip_bytes(store.length);
 	return true;
 }
 

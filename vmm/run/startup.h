@@ -35,9 +35,6 @@ bool sipi_command(struct vcpu *vcpu, uint64_t icr);
  */
 bool sipi_start(struct vcpu *vcpu, uint64_t rip, uint64_t rsp, uint64_t rdi);
 
-/* An EPT violation was a store to the local APIC: done. False: it was not. */
-bool sipi_store_to_apic(struct vcpu *vcpu, uint64_t guest_physical);
-
 /* INIT has reached the processor that runs this vcpu. */
 void handle_init(struct vcpu *vcpu);
 

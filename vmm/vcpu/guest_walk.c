@@ -93,12 +93,15 @@ static uint64_t page_base(const struct walk *walk, uint64_t entry, uint64_t size
 	return base;
 }
 
-/* The guest-physical address of a linear one (SDM 3A, 5.3 to 5.5). */
-static bool translate(const struct vm *vm, uint64_t linear, uint64_t *physical)
+/* SDM 3A, 5.3 to 5.5. */
+bool guest_translate(const struct vm *vm, uint64_t linear, uint64_t *physical)
 {
 	const struct walk walk = walk_of_guest();
 	uint64_t table = walk.root;
 
+	*physical = linear;
+	if (!(vmcs_read(VMCS_GUEST_CR0) & CR0_PG))
+		return true;
 	for (unsigned int level = walk.levels; level > 0; level--) {
 		const unsigned int shift = PAGE_SHIFT + walk.index_bits * (level - 1);
 		const uint64_t index = linear >> shift & ((1U << walk.index_bits) - 1);
@@ -126,7 +129,7 @@ bool guest_read_linear(const struct vm *vm, uint64_t linear, void *to, uint64_t 
 		const void *from;
 		uint64_t physical;
 
-		if (!translate(vm, linear, &physical))
+		if (!guest_translate(vm, linear, &physical))
 			return false;
 		from = guest_memory(vm, physical, part);
 		if (!from)
@@ -147,17 +150,7 @@ unsigned int guest_read_code(const struct vm *vm, uint8_t *bytes)
 	const uint64_t linear = code64 ? rip : (uint32_t)(rip + vmcs_read(VMCS_GUEST_CS_BASE));
 	unsigned int size = 0;
 
-	if (vmcs_read(VMCS_GUEST_CR0) & CR0_PG) {
-		while (size < INSTRUCTION_MAX &&
-		       guest_read_linear(vm, linear + size, bytes + size, 1))
-			size++;
-	} else {
-		const void *const code = guest_memory(vm, linear, INSTRUCTION_MAX);
-
-		if (code) {
-			memcpy(bytes, code, INSTRUCTION_MAX);
-			size = INSTRUCTION_MAX;
-		}
-	}
+	while (size < INSTRUCTION_MAX && guest_read_linear(vm, linear + size, bytes + size, 1))
+		size++;
 	return size;
 }

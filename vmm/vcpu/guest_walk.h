@@ -27,8 +27,13 @@ bool guest_load(const struct vm *vm, uint64_t guest_physical, const void *bytes,
 		uint64_t memory_size);
 
 /*
- * Read guest memory by a linear address, as the guest's current page tables, of any kind, map it,
- * whatever the rights. False when there is none.
+ * The guest-physical address of a linear one, as the guest's current page tables of any kind have
+ * it, whatever the rights; without paging the same. False when there is none.
+ */
+bool guest_translate(const struct vm *vm, uint64_t linear, uint64_t *physical);
+
+/*
+ * Read guest memory by a linear address, translated like this. False when there is none.
  */
 bool guest_read_linear(const struct vm *vm, uint64_t linear, void *to, uint64_t size);
 

@@ -11,14 +11,10 @@
 #include "vmm/host/apic.h"
 #include "vmm/host/cpu.h"
 #include "vmm/end.h"
-#include "vmm/vcpu/rip.h"
 #include "vmm/vmx/ept.h"
-#include "vmm/exits/table.h"
-#include "vmm/vcpu/guest_walk.h"
 #include "vmm/vcpu/msr_policy.h"
 #include "vmm/run/startup.h"
 #include "vmm/host/smp.h"
-#include "vmm/run/store_decode.h"
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vm.h"
 #include "vmm/vmx/vmcs.h"
@@ -26,7 +22,6 @@
 #define VCPUS	  3
 #define APIC_PAGE 0xfee00000ULL
 #define BASE	  (APIC_PAGE | APIC_BASE_ENABLE)
-#define EOI	  0xb0
 #define VECTOR	  0x9a
 
 /* Interrupt command register, the low half. */
@@ -50,13 +45,11 @@ static const uint32_t ids[VCPUS] = { 0, 1, 0x12 };
 
 static bool page_writable, icr_exits[VCPUS];
 static unsigned int page_changes, invepts_here, invepts_elsewhere, looks[VCPUS];
-static unsigned int resets[VCPUS], apic_resets, skipped;
+static unsigned int resets[VCPUS], apic_resets;
 static struct vcpu *init_during_reset; /* INIT is sent to it while it carries out another */
 static bool sipi_follows;
-static uint64_t sent[VCPUS]; /* by each APIC of the machine, the last command */
-static uint32_t apic_registers[PAGE_SIZE / sizeof(uint32_t)];
+static uint64_t sent[VCPUS];  /* by each APIC of the machine, the last command */
 static struct mode64 started; /* of a guest without devices */
-static uint8_t code[INSTRUCTION_MAX];
 static enum end_wish wish;
 static jmp_buf end;
 
@@ -136,40 +129,9 @@ void vcpu_set_mode64(const struct vcpu *vcpu, const struct mode64 *mode)
 	started = *mode;
 }
 
-uint64_t vcpu_gpr(const struct vcpu *vcpu, unsigned int number)
-{
-	return (&vcpu->regs.rax)[number];
-}
-
-void vcpu_set_gpr(struct vcpu *vcpu, unsigned int number, uint64_t value)
-{
-	(&vcpu->regs.rax)[number] = value;
-}
-
-uint32_t apic_register(uint32_t offset)
-{
-	return apic_registers[offset / sizeof(uint32_t)];
-}
-
-void apic_set_register(uint32_t offset, uint32_t value)
-{
-	apic_registers[offset / sizeof(uint32_t)] = value;
-}
-
 void apic_reset(void)
 {
 	apic_resets++;
-}
-
-unsigned int guest_read_code(const struct vm *of __attribute__((unused)), uint8_t *bytes)
-{
-	memcpy(bytes, code, sizeof(code));
-	return sizeof(code);
-}
-
-void skip_bytes(unsigned int length)
-{
-	skipped += length;
 }
 
 void machine_end_as_guest_wished(enum end_wish w, const char *reason)
@@ -206,8 +168,7 @@ static void set_up(unsigned int count, enum vm_devices devices, uint64_t apic_ba
 	memset(looks, 0, sizeof(looks));
 	memset(resets, 0, sizeof(resets));
 	memset(sent, 0, sizeof(sent));
-	memset(apic_registers, 0, sizeof(apic_registers));
-	page_changes = invepts_here = invepts_elsewhere = apic_resets = skipped = 0;
+	page_changes = invepts_here = invepts_elsewhere = apic_resets = 0;
 	page_writable = true;
 	init_during_reset = NULL;
 	sipi_follows = false;
@@ -741,126 +702,6 @@ TEST(a_guest_without_devices_ends_alone)
 	assert_int_equal(page_changes, 0);
 }
 
-/* ---- Stores to the APIC's page ---- */
-
-#define CODE(...) memcpy(code, (const uint8_t[INSTRUCTION_MAX]){ __VA_ARGS__ }, sizeof(code))
-
-static bool store(uint32_t offset)
-{
-	on(0);
-	return sipi_store_to_apic(&vcpus[0], APIC_PAGE + offset);
-}
-
-static void set_up_stores(uint32_t cs_rights, uint64_t efer)
-{
-	set_up_guest(BASE);
-	model_set(VMCS_GUEST_CS_ACCESS_RIGHTS, cs_rights);
-	model_set(VMCS_GUEST_EFER, efer);
-}
-
-static void set_up_stores64(void)
-{
-	set_up_stores(ACCESS_RIGHTS_CODE64, EFER_LME | EFER_LMA);
-}
-
-TEST(init_by_a_store)
-{
-	set_up_stores64();
-	CODE(0x89, 0x07); /* mov [rdi], eax */
-	apic_set_register(APIC_ICR_HIGH, ids[2] << 24);
-	apic_set_register(APIC_ICR_LOW, 0x55);
-	vcpus[0].regs.rax = 0xffffffff00000000 | INIT;
-	assert_true(store(APIC_ICR_LOW));
-	assert_int_equal(looks[2], 1);
-	assert_true(vcpus[2].startup.init);
-	/* Not to the machine's processor, which would take it. */
-	assert_int_equal(apic_register(APIC_ICR_LOW), 0x55);
-	assert_int_equal(skipped, 2);
-	vcpus[0].regs.rax = SIPI(VECTOR);
-	assert_true(store(APIC_ICR_LOW));
-	assert_true(carry_out(2));
-	assert_starts_at(VECTOR);
-}
-
-TEST(other_stores_reach_the_apic)
-{
-	set_up_stores64();
-	CODE(0x89, 0x07);
-	vcpus[0].regs.rax = NMI;
-	assert_true(store(APIC_ICR_LOW));
-	assert_int_equal(apic_register(APIC_ICR_LOW), NMI);
-	/* What would be INIT in the other register. */
-	vcpus[0].regs.rax = INIT;
-	assert_true(store(APIC_ICR_HIGH));
-	assert_int_equal(apic_register(APIC_ICR_HIGH), INIT);
-	CODE(0xc7, 0x07, 0x78, 0x56, 0x34, 0x12); /* mov dword [rdi], 0x12345678 */
-	assert_true(store(EOI));
-	assert_int_equal(apic_register(EOI), 0x12345678);
-	assert_int_equal(skipped, 2 + 2 + 6);
-	assert_int_equal(looks[0] + looks[1] + looks[2], 0);
-}
-
-TEST(exchange_gets_the_old_value)
-{
-	set_up_stores64();
-	CODE(0x87, 0x0f); /* xchg [rdi], ecx */
-	apic_set_register(EOI, 0x11);
-	vcpus[0].regs.rcx = 0xffffffff00000022;
-	assert_true(store(EOI));
-	assert_int_equal(apic_register(EOI), 0x22);
-	assert_int_equal(vcpus[0].regs.rcx, 0x11);
-	assert_int_equal(skipped, 2);
-}
-
-TEST(the_mode_of_the_code_counts)
-{
-	set_up_stores(ACCESS_RIGHTS_CODE32, 0);
-	CODE(0x44); /* inc esp there, a prefix in 64-bit mode */
-	model.end = &end;
-	ENDS(store(EOI));
-	CODE(0xa3, 0xb0, 0x00, 0xe0, 0xfe); /* mov [0xfee000b0], eax */
-	vcpus[0].regs.rax = 7;
-	assert_true(store(EOI));
-	assert_int_equal(skipped, 5);
-
-	set_up_stores(ACCESS_RIGHTS_CODE16, 0);
-	CODE(0x66, 0x67, 0x89, 0x07); /* mov [edi], eax */
-	vcpus[0].regs.rax = 8;
-	assert_true(store(EOI));
-	assert_int_equal(apic_register(EOI), 8);
-	assert_int_equal(skipped, 4);
-
-	/* The L bit means nothing outside of IA-32e mode. */
-	set_up_stores(ACCESS_RIGHTS_CODE32 | ACCESS_RIGHTS_L, 0);
-	CODE(0xa3, 0xb0, 0x00, 0xe0, 0xfe);
-	assert_true(store(EOI));
-	assert_int_equal(skipped, 5);
-}
-
-TEST(what_is_no_store_to_an_apic)
-{
-	set_up_stores64();
-	CODE(0x89, 0x07);
-	assert_false(sipi_store_to_apic(&vcpus[0], APIC_PAGE + PAGE_SIZE));
-	assert_false(sipi_store_to_apic(&vcpus[0], APIC_PAGE - 4));
-	model_set_msr(MSR_IA32_APIC_BASE, BASE | APIC_BASE_X2APIC);
-	assert_false(store(EOI));
-	model_set_msr(MSR_IA32_APIC_BASE, BASE);
-	vm.devices = VM_DEVICES_NONE;
-	assert_false(store(EOI));
-	assert_int_equal(skipped, 0);
-}
-
-TEST(an_instruction_that_is_not_decoded_ends_the_guest)
-{
-	set_up_stores64();
-	CODE(0x48, 0x89, 0x07); /* mov [rdi], rax */
-	model.end = &end;
-	ENDS(store(APIC_ICR_LOW));
-	assert_string_equal(model.end_reason, "apic-store");
-	assert_int_equal(skipped, 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -893,12 +734,6 @@ int main(void)
 		cmocka_unit_test(last_halt_with_an_nmi_on_the_way),
 		cmocka_unit_test(who_never_started_counts_as_halted),
 		cmocka_unit_test(a_guest_without_devices_ends_alone),
-		cmocka_unit_test(init_by_a_store),
-		cmocka_unit_test(other_stores_reach_the_apic),
-		cmocka_unit_test(exchange_gets_the_old_value),
-		cmocka_unit_test(the_mode_of_the_code_counts),
-		cmocka_unit_test(what_is_no_store_to_an_apic),
-		cmocka_unit_test(an_instruction_that_is_not_decoded_ends_the_guest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,6 +70,85 @@ static const struct encoding stores[] = {
 	  CODE_64, 0 },
 };
 
+#define ADDRESS(...) .address = { __VA_ARGS__ }
+#define NONE	     REGISTER_NONE
+
+/* Where they store to: segment, size, base, index, scale, displacement (SDM 2A, 2.1.5 and 2.2.1).
+ */
+static const struct {
+	const char *name;
+	uint8_t bytes[INSTRUCTION_MAX];
+	size_t size;
+	enum code_size code;
+	struct store_address address;
+} addresses[] = {
+	{ "[rdi]", BYTES(0x89, 0x07), CODE_64, ADDRESS(SEG_DS, CODE_64, 7, NONE, 0, 0) },
+	{ "[r15]", BYTES(0x41, 0x89, 0x07), CODE_64, ADDRESS(SEG_DS, CODE_64, 15, NONE, 0, 0) },
+	{ "[rbx + r12 * 4]", BYTES(0x42, 0x89, 0x3c, 0xa3), CODE_64,
+	  ADDRESS(SEG_DS, CODE_64, 3, 12, 2, 0) },
+	{ "[rsp + 8]", BYTES(0x89, 0x54, 0x24, 8), CODE_64,
+	  ADDRESS(SEG_SS, CODE_64, 4, NONE, 0, 8) },
+	{ "[rbp - 8]", BYTES(0x89, 0x65, 0xf8), CODE_64,
+	  ADDRESS(SEG_SS, CODE_64, 5, NONE, 0, -8ULL) },
+	{ "[r12]", BYTES(0x41, 0x89, 0x04, 0x24), CODE_64,
+	  ADDRESS(SEG_DS, CODE_64, 12, NONE, 0, 0) },
+	{ "[rdi + 0x300]", BYTES(0x89, 0x87, 0, 3, 0, 0), CODE_64,
+	  ADDRESS(SEG_DS, CODE_64, 7, NONE, 0, 0x300) },
+	{ "[rip + 16]", BYTES(0x89, 0x05, 0x10, 0, 0, 0), CODE_64,
+	  ADDRESS(SEG_DS, CODE_64, REGISTER_RIP, NONE, 0, 16) },
+	{ "[0xffffffffff5fc300]", BYTES(0x89, 0x04, 0x25, 0x00, 0xc3, 0x5f, 0xff), CODE_64,
+	  ADDRESS(SEG_DS, CODE_64, NONE, NONE, 0, 0xffffffffff5fc300) },
+	{ "fs: [edi]", BYTES(0x64, 0x67, 0x89, 0x07), CODE_64,
+	  ADDRESS(SEG_FS, CODE_32, 7, NONE, 0, 0) },
+	{ "gs: [r13d + r12d * 4 + disp], constant",
+	  BYTES(0x65, 0x67, 0x43, 0xc7, 0x84, 0xa5, 1, 2, 3, 4, 9, 8, 7, 6), CODE_64,
+	  ADDRESS(SEG_GS, CODE_32, 13, 12, 2, 0x04030201) },
+	{ "ss: [rdi]", BYTES(0x36, 0x89, 0x07), CODE_64, ADDRESS(SEG_DS, CODE_64, 7, NONE, 0, 0) },
+	{ "fs: es: [rdi]", BYTES(0x64, 0x26, 0x89, 0x07), CODE_64,
+	  ADDRESS(SEG_FS, CODE_64, 7, NONE, 0, 0) },
+	{ "[64-bit address]", BYTES(0xa3, 1, 2, 3, 4, 5, 6, 7, 8), CODE_64,
+	  ADDRESS(SEG_DS, CODE_64, NONE, NONE, 0, 0x0807060504030201) },
+	{ "[32-bit address]", BYTES(0x67, 0xa3, 1, 2, 3, 0x84), CODE_64,
+	  ADDRESS(SEG_DS, CODE_32, NONE, NONE, 0, 0x84030201) },
+
+	{ "[edi]", BYTES(0x89, 0x37), CODE_32, ADDRESS(SEG_DS, CODE_32, 7, NONE, 0, 0) },
+	{ "[0xfee000b0], constant", BYTES(0xc7, 0x05, 0xb0, 0x00, 0xe0, 0xfe, 0, 0, 0, 0), CODE_32,
+	  ADDRESS(SEG_DS, CODE_32, NONE, NONE, 0, 0xfffffffffee000b0) },
+	{ "[esp + 4]", BYTES(0x87, 0x5c, 0x24, 0x04), CODE_32,
+	  ADDRESS(SEG_SS, CODE_32, 4, NONE, 0, 4) },
+	{ "es: [ebp + 4]", BYTES(0x26, 0x89, 0x5d, 0x04), CODE_32,
+	  ADDRESS(SEG_ES, CODE_32, 5, NONE, 0, 4) },
+	{ "fs: es: [edi]", BYTES(0x64, 0x26, 0x89, 0x07), CODE_32,
+	  ADDRESS(SEG_ES, CODE_32, 7, NONE, 0, 0) },
+	{ "cs: [edi]", BYTES(0x2e, 0x89, 0x07), CODE_32, ADDRESS(SEG_CS, CODE_32, 7, NONE, 0, 0) },
+	{ "ss: [edi]", BYTES(0x36, 0x89, 0x07), CODE_32, ADDRESS(SEG_SS, CODE_32, 7, NONE, 0, 0) },
+	{ "ds: [ebp]", BYTES(0x3e, 0x89, 0x45, 0), CODE_32,
+	  ADDRESS(SEG_DS, CODE_32, 5, NONE, 0, 0) },
+	{ "gs: [address]", BYTES(0x65, 0xa3, 1, 2, 3, 4), CODE_32,
+	  ADDRESS(SEG_GS, CODE_32, NONE, NONE, 0, 0x04030201) },
+	{ "a prefix's value in the constant is none", BYTES(0xc7, 0x07, 0x26, 0x64, 0x65, 0x36),
+	  CODE_32, ADDRESS(SEG_DS, CODE_32, 7, NONE, 0, 0) },
+	{ "[di] of 32-bit code", BYTES(0x67, 0x89, 0x35), CODE_32,
+	  ADDRESS(SEG_DS, CODE_16, 7, NONE, 0, 0) },
+
+	{ "[bx + si]", BYTES(0x66, 0x89, 0x08), CODE_16, ADDRESS(SEG_DS, CODE_16, 3, 6, 0, 0) },
+	{ "[bx + di]", BYTES(0x66, 0x89, 0x09), CODE_16, ADDRESS(SEG_DS, CODE_16, 3, 7, 0, 0) },
+	{ "[bp + si]", BYTES(0x66, 0x89, 0x0a), CODE_16, ADDRESS(SEG_SS, CODE_16, 5, 6, 0, 0) },
+	{ "[bp + di]", BYTES(0x66, 0x89, 0x0b), CODE_16, ADDRESS(SEG_SS, CODE_16, 5, 7, 0, 0) },
+	{ "[si]", BYTES(0x66, 0x89, 0x0c), CODE_16, ADDRESS(SEG_DS, CODE_16, 6, NONE, 0, 0) },
+	{ "[di - 1]", BYTES(0x66, 0x89, 0x4d, 0xff), CODE_16,
+	  ADDRESS(SEG_DS, CODE_16, 7, NONE, 0, -1ULL) },
+	{ "[0x1234]", BYTES(0x66, 0x89, 0x0e, 0x34, 0x12), CODE_16,
+	  ADDRESS(SEG_DS, CODE_16, NONE, NONE, 0, 0x1234) },
+	{ "[bp + 0x101]", BYTES(0x66, 0x89, 0x8e, 0x01, 0x01), CODE_16,
+	  ADDRESS(SEG_SS, CODE_16, 5, NONE, 0, 0x101) },
+	{ "[bx]", BYTES(0x66, 0x89, 0x0f), CODE_16, ADDRESS(SEG_DS, CODE_16, 3, NONE, 0, 0) },
+	{ "[esp] of 16-bit code", BYTES(0x66, 0x67, 0x89, 0x0c, 0x24), CODE_16,
+	  ADDRESS(SEG_SS, CODE_32, 4, NONE, 0, 0) },
+	{ "[0xb0] by eax", BYTES(0x66, 0xa3, 0xb0, 0), CODE_16,
+	  ADDRESS(SEG_DS, CODE_16, NONE, NONE, 0, 0xb0) },
+};
+
 static const struct encoding others[] = {
 	{ "mov [rdi], rax", BYTES(0x48, 0x89, 0x07), CODE_64 },
 	{ "mov [rdi], rax with 66", BYTES(0x66, 0x48, 0x89, 0x07), CODE_64 },
@@ -130,6 +209,26 @@ TEST(decodes_stores)
 	}
 }
 
+TEST(tells_where_they_go)
+{
+	for (size_t i = 0; i < COUNT_OF(addresses); i++) {
+		const struct store_address *const want = &addresses[i].address;
+		struct store got;
+
+		if (!decode(addresses[i].bytes, addresses[i].size, addresses[i].code, &got))
+			fail_msg("%s: not decoded", addresses[i].name);
+		if (got.address.segment != want->segment || got.address.size != want->size ||
+		    got.address.base != want->base || got.address.index != want->index ||
+		    got.address.scale != want->scale ||
+		    got.address.displacement != want->displacement)
+			fail_msg("%s: segment %u, size %u, base %u, index %u, scale %u, "
+				 "displacement 0x%llx",
+				 addresses[i].name, got.address.segment, got.address.size,
+				 got.address.base, got.address.index, got.address.scale,
+				 (unsigned long long)got.address.displacement);
+	}
+}
+
 TEST(decodes_nothing_else)
 {
 	struct store store;
@@ -162,6 +261,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decodes_stores),
+		cmocka_unit_test(tells_where_they_go),
 		cmocka_unit_test(decodes_nothing_else),
 		cmocka_unit_test(cut_off_anywhere_it_is_nothing),
 		cmocka_unit_test(bytes_behind_it_do_not_count),
