@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * I/O ports of a PC that end the machine: the keyboard controller (Intel 8042 as of the PC/AT),
- * system control port A, the reset control register (Intel PCH data sheet, "Port 92h",
- * "RST_CNT"), and ACPI's power control.
+ * I/O ports of a PC that end the machine or close the A20 gate: the keyboard controller (Intel 8042
+ * as of the PC/AT), system control port A, the reset control register (Intel PCH data sheet, "Port
+ * 92h", "RST_CNT"), and ACPI's power control.
  */
 #ifndef LIB_X86_PORTS_H
 #define LIB_X86_PORTS_H
@@ -13,12 +13,17 @@
 /* The next byte to PORT_KEYBOARD_DATA goes to the output port. */
 #define KEYBOARD_WRITE_OUTPUT 0xd1U
 #define KEYBOARD_OUTPUT_RUN   0x01U /* in the output port: 0 resets the processors */
+#define KEYBOARD_OUTPUT_A20   0x02U /* in the output port: 0 closes the A20 gate */
+/* Commands of some controllers; they differ in KEYBOARD_OUTPUT_A20. */
+#define KEYBOARD_CLOSE_A20 0xddU
+#define KEYBOARD_OPEN_A20  0xdfU
 /* F0H to FFH: each bit of 3:0 that is 0 makes this bit of the output port 0 for 6 us. */
 #define KEYBOARD_PULSE	     0xf0U
 #define KEYBOARD_PULSE_RESET (KEYBOARD_PULSE | 0x0eU)
 
 #define PORT_SYSTEM_CONTROL_A 0x92U
 #define SYSTEM_CONTROL_RESET  0x01U /* from 0 to 1: reset the processors */
+#define SYSTEM_CONTROL_A20    0x02U /* 0 closes the A20 gate */
 
 #define PORT_RESET_CONTROL  0xcf9U
 #define RESET_CONTROL_RESET 0x04U /* reset now */

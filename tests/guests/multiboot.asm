@@ -5,6 +5,7 @@
 ;   h          print the command line and the first module, end well
 ;   t          triple fault
 ;   a<number>  read the physical address <number> (hexadecimal)
+;   g          close the A20 gate by each way that a PC has; it must stay open. End well
 ; Anything that is not as the Multiboot specification 3.2 and 3.3 says ends badly.
 
 %define LOAD_ADDRESS		0x100000
@@ -26,6 +27,22 @@
 ; lib/hypercall.h
 %define HYPERCALL_CONSOLE_WRITE	1
 %define HYPERCALL_END		2
+
+; The A20 gate: system control port A; the keyboard controller's output port and its command.
+%define PORT_KEYBOARD_DATA	0x60
+%define PORT_KEYBOARD_COMMAND	0x64
+%define KEYBOARD_INPUT_FULL	(1 << 1)
+%define KEYBOARD_POLLS		100000
+%define KEYBOARD_WRITE_OUTPUT	0xd1
+%define KEYBOARD_CLOSE_A20	0xdd
+%define KEYBOARD_PULSE_A20	0xfd
+%define OUTPUT_A20_CLOSED	0xdd		; of the output port: all but A20
+%define PORT_SYSTEM_CONTROL_A	0x92
+%define SYSTEM_CONTROL_A20	(1 << 1)
+%define SYSTEM_CONTROL_RESET	(1 << 0)
+; Two addresses of free RAM that differ in bit 20 only.
+%define LOW_MEMORY		0x7000
+%define HIGH_MEMORY		(LOW_MEMORY + (1 << 20))
 
 %define CR0_PE			(1 << 0)
 %define CR0_PG			(1 << 31)
@@ -68,6 +85,8 @@ entry:
 	je triple_fault
 	cmp byte [esi], 'a'
 	je read_address
+	cmp byte [esi], 'g'
+	je close_gate
 bad:
 	mov esi, text_bad
 	call print
@@ -126,6 +145,59 @@ read_address:				; the number after the letter
 	mov ebx, 1
 	jmp end
 
+close_gate:
+	in al, PORT_SYSTEM_CONTROL_A
+	and al, ~(SYSTEM_CONTROL_A20 | SYSTEM_CONTROL_RESET)
+	out PORT_SYSTEM_CONTROL_A, al
+	mov esi, text_port_92
+	call test_gate
+	mov ax, (~SYSTEM_CONTROL_A20 & 0xfe) << 8
+	mov edx, PORT_SYSTEM_CONTROL_A - 1
+	out dx, ax			; its second byte is for the port
+	mov esi, text_port_91
+	call test_gate
+	mov al, KEYBOARD_WRITE_OUTPUT
+	call keyboard_command
+	mov al, OUTPUT_A20_CLOSED
+	out PORT_KEYBOARD_DATA, al
+	call wait_for_keyboard
+	mov esi, text_output_port
+	call test_gate
+	mov al, KEYBOARD_CLOSE_A20
+	call keyboard_command
+	mov esi, text_close
+	call test_gate
+	mov al, KEYBOARD_PULSE_A20
+	call keyboard_command
+	mov esi, text_pulse
+	call test_gate
+	xor ebx, ebx
+	jmp end
+
+keyboard_command:			; AL
+	out PORT_KEYBOARD_COMMAND, al
+wait_for_keyboard:
+	mov ecx, KEYBOARD_POLLS
+.again:
+	in al, PORT_KEYBOARD_COMMAND
+	test al, KEYBOARD_INPUT_FULL
+	loopnz .again
+	ret
+
+test_gate:				; ESI: the way that was tried
+	call print
+	mov dword [LOW_MEMORY], 1
+	mov dword [HIGH_MEMORY], 2
+	cmp dword [LOW_MEMORY], 1
+	jne .closed
+	mov esi, text_open
+	jmp print
+.closed:
+	mov esi, text_closed
+	call print
+	mov ebx, 1
+	jmp end
+
 print:					; ESI: text that ends with a zero
 	mov ebx, esi
 	xor ecx, ecx
@@ -143,6 +215,13 @@ text_cmdline	db "multiboot: command line ", 0
 text_module	db "multiboot: module ", 0
 text_came_back	db "multiboot: the read came back", 10, 0
 text_newline	db 10, 0
+text_port_92	db "multiboot: port 0x92: ", 0
+text_port_91	db "multiboot: 16 bits to port 0x91: ", 0
+text_output_port db "multiboot: D1H of the keyboard controller: ", 0
+text_close	db "multiboot: DDH of the keyboard controller: ", 0
+text_pulse	db "multiboot: FDH of the keyboard controller: ", 0
+text_open	db "the A20 gate stays open", 10, 0
+text_closed	db "the A20 gate is closed", 10, 0
 no_idt:
 	dw 0
 	dd 0

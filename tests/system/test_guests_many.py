@@ -203,3 +203,34 @@ class TestIsolation:
         log.says(r"guest reader: stopped \([a-z-]+\), 1 other goes on")
         log.find(r"^other: # tests \d+, failed 0,")
         log.ends("failed")
+
+
+class TestA20Gate:
+    """A guest with the devices closes the gate by all ways of a PC. Where it closes, the memory of
+    seven other guests and of the VMM aliases itself."""
+
+    WAYS = [
+        "port 0x92",
+        "16 bits to port 0x91",
+        "D1H of the keyboard controller",
+        "DDH of the keyboard controller",
+        "FDH of the keyboard controller",
+    ]
+
+    @pytest.fixture(scope="class")
+    def log(self, manfred):
+        others = {f"other{i}": {"memory": "8M", "tests": "cpuid.*"} for i in range(7)}
+        gate = {"guest": "multiboot", "kernel": r"\kernel", "cmdline": "gate"}
+        return manfred(config({"gate": gate, **others}, at_end="poweroff", fred="off"),
+                       {"kernel": MULTIBOOT_FILES["kernel"]})
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_stays_open(self, log, way):
+        log.find(rf"multiboot: {re.escape(way)}: the A20 gate stays open$")
+
+    def test_others_are_unharmed(self, log):
+        passed = re.findall(r"^other\d: # tests \d+, failed 0,", log.result.log, re.MULTILINE)
+        assert len(passed) == 7
+
+    def test_ends_well(self, log):
+        log.ends("ok", "guest-end")

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * I/O ports of guests. A guest with the real devices has them all, but for those with which it
- * ends the machine: the VMM must see that coming, to write the last line of the log. Owns what the
- * VMM knows of the keyboard controller.
+ * ends the machine: the VMM must see that coming, to write the last line of the log; and but for
+ * the A20 gate, which stays open. Owns what the VMM knows of the keyboard controller.
  */
 #include "vmm/exits/ports.h"
 
@@ -85,33 +85,57 @@ static bool byte_written(const struct output *out, uint64_t at, uint8_t *byte)
 	return true;
 }
 
-/* A byte of data that is in the same OUT as a command comes before it: it has the lower port. */
-static bool keyboard_resets(const struct output *out)
+/* Set bits of the byte that an OUT writes to port `at`. */
+static void set_bits(struct output *out, uint64_t at, uint32_t bits)
+{
+	out->value |= bits << 8 * (at - out->port);
+}
+
+/*
+ * A byte of data that is in the same OUT as a command comes before it: it has the lower port. True:
+ * the OUT resets the machine. Else what it writes keeps the A20 gate open.
+ */
+static bool keyboard_resets(struct output *out)
 {
 	bool resets = false;
 	uint8_t byte;
 
-	if (byte_written(out, PORT_KEYBOARD_DATA, &byte)) {
-		resets = output_port_is_next && !(byte & KEYBOARD_OUTPUT_RUN);
+	if (byte_written(out, PORT_KEYBOARD_DATA, &byte) && output_port_is_next) {
+		resets = !(byte & KEYBOARD_OUTPUT_RUN);
+		set_bits(out, PORT_KEYBOARD_DATA, KEYBOARD_OUTPUT_A20);
 		output_port_is_next = false;
 	}
 	if (byte_written(out, PORT_KEYBOARD_COMMAND, &byte)) {
+		output_port_is_next = byte == KEYBOARD_WRITE_OUTPUT;
+		if (byte == KEYBOARD_CLOSE_A20 || (byte & KEYBOARD_PULSE) == KEYBOARD_PULSE)
+			set_bits(out, PORT_KEYBOARD_COMMAND, KEYBOARD_OUTPUT_A20);
 		resets = resets || ((byte & KEYBOARD_PULSE) == KEYBOARD_PULSE &&
 				    !(byte & KEYBOARD_OUTPUT_RUN));
-		output_port_is_next = byte == KEYBOARD_WRITE_OUTPUT;
 	}
 	return resets;
 }
 
-static bool resets(const struct output *out)
+/*
+ * As keyboard_resets(). A closed gate makes bit 20 of each physical address 0, those of the VMM and
+ * of all guests included. VMX operation of silicon ignores it (SDM 3C, 24.8), but emulators do not.
+ */
+static bool system_control_resets(struct output *out)
+{
+	uint8_t byte;
+
+	if (!byte_written(out, PORT_SYSTEM_CONTROL_A, &byte))
+		return false;
+	set_bits(out, PORT_SYSTEM_CONTROL_A, SYSTEM_CONTROL_A20);
+	return (byte & SYSTEM_CONTROL_RESET) &&
+	       !(inb(PORT_SYSTEM_CONTROL_A) & SYSTEM_CONTROL_RESET);
+}
+
+static bool resets(struct output *out)
 {
 	const struct acpi_power *const power = io_power();
 	uint8_t byte;
 
-	if (keyboard_resets(out))
-		return true;
-	if (byte_written(out, PORT_SYSTEM_CONTROL_A, &byte) && (byte & SYSTEM_CONTROL_RESET) &&
-	    !(inb(PORT_SYSTEM_CONTROL_A) & SYSTEM_CONTROL_RESET))
+	if (keyboard_resets(out) || system_control_resets(out))
 		return true;
 	/* Four bytes to the port below are an address in PCI configuration space. */
 	if (byte_written(out, PORT_RESET_CONTROL, &byte) &&
@@ -134,7 +158,7 @@ static bool powers_off(const struct output *out)
 	       PM1_SLEEP_TYPE((uint32_t)byte << 8) == power->sleep_5a;
 }
 
-static void write_port(const struct output *out)
+static void write_port(struct output *out)
 {
 	enum end_wish wish = END_WISH_NONE;
 
@@ -161,8 +185,8 @@ static void set_rax(struct vcpu *vcpu, unsigned int size, uint32_t value)
 void handle_io(struct vcpu *vcpu)
 {
 	const uint64_t qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
-	const struct output out = { IO_PORT(qualification), IO_SIZE(qualification),
-				    (uint32_t)vcpu->regs.rax };
+	struct output out = { IO_PORT(qualification), IO_SIZE(qualification),
+			      (uint32_t)vcpu->regs.rax };
 	const bool none = vcpu->vm->devices == VM_DEVICES_NONE;
 
 	if (qualification & IO_STRING)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vmm/exits/ports.c: each way in which a guest resets the machine or turns it off is seen before
- * the machine gets it, and nothing else is taken for one.
+ * the machine gets it, nothing else is taken for one, and the A20 gate stays open.
  */
 #include "tests/unit/unit.h"
 
@@ -9,6 +9,7 @@
 
 #include "lib/acpi.h"
 #include "lib/layout.h"
+#include "lib/x86/ports.h"
 #include "tests/unit/model/model.h"
 #include "vmm/end.h"
 #include "vmm/exits/ports.h"
@@ -67,8 +68,8 @@ static void access_port(uint16_t port, unsigned int size, uint64_t flags)
 	handle_io(&vcpu);
 }
 
-/* What an OUT of the guest makes of the machine. */
-static enum end_wish out(uint16_t port, unsigned int size, uint32_t value)
+/* What an OUT of the guest makes of the machine, which gets this value unless it ends. */
+static enum end_wish out_as(uint16_t port, unsigned int size, uint32_t value, uint32_t expected)
 {
 	wish = END_WISH_NONE;
 	out_count = 0;
@@ -79,7 +80,7 @@ static enum end_wish out(uint16_t port, unsigned int size, uint32_t value)
 		assert_int_equal(out_count, 1);
 		assert_int_equal(outs[0].port, port);
 		assert_int_equal(outs[0].size, size);
-		assert_int_equal(outs[0].value, value);
+		assert_int_equal(outs[0].value, expected);
 		assert_int_equal(model.skips, 1);
 	} else {
 		/* The machine has not got it. */
@@ -87,6 +88,11 @@ static enum end_wish out(uint16_t port, unsigned int size, uint32_t value)
 		assert_int_equal(model.skips, 0);
 	}
 	return wish;
+}
+
+static enum end_wish out(uint16_t port, unsigned int size, uint32_t value)
+{
+	return out_as(port, size, value, value);
 }
 
 static int machine(void **state __attribute__((unused)))
@@ -111,8 +117,9 @@ static int machine(void **state __attribute__((unused)))
 static void test_pulses_of_the_keyboard_controller(void **state __attribute__((unused)))
 {
 	for (uint32_t byte = 0; byte < 0x100; byte++)
-		assert_int_equal(out(0x64, 1, byte),
-				 byte >= 0xf0 && byte % 2 == 0 ? END_WISH_REBOOT : END_WISH_NONE);
+		assert_int_equal(
+			out_as(0x64, 1, byte, byte >= 0xf0 || byte == 0xdd ? byte | 2 : byte),
+			byte >= 0xf0 && byte % 2 == 0 ? END_WISH_REBOOT : END_WISH_NONE);
 	/* In any byte of a wider OUT. */
 	assert_int_equal(out(0x63, 2, 0xfe00), END_WISH_REBOOT);
 	assert_int_equal(out(0x61, 4, 0xfe000000), END_WISH_REBOOT);
@@ -148,10 +155,31 @@ static void test_system_control_port(void **state __attribute__((unused)))
 	assert_int_equal(out(0x92, 1, 0x03), END_WISH_REBOOT);
 	assert_int_equal(out(0x91, 2, 0x0100), END_WISH_REBOOT);
 	assert_int_equal(out(0x90, 4, 0x00010000), END_WISH_REBOOT);
-	assert_int_equal(out(0x92, 2, 0x0100), END_WISH_NONE);
+	assert_int_equal(out_as(0x92, 2, 0x0100, 0x0102), END_WISH_NONE);
 	/* Only the change from 0 to 1. */
 	system_control = 1;
 	assert_int_equal(out(0x92, 1, 0x03), END_WISH_NONE);
+}
+
+/* Each way to close the gate opens it, and what else is written stays. */
+static void test_a20_gate(void **state __attribute__((unused)))
+{
+	assert_int_equal(out_as(0x92, 1, 0x00, 0x02), END_WISH_NONE);
+	assert_int_equal(out_as(0x92, 1, 0xcc, 0xce), END_WISH_NONE);
+	assert_int_equal(out_as(0x91, 2, 0x0055, 0x0255), END_WISH_NONE);
+	assert_int_equal(out_as(0x8f, 4, 0x00550055, 0x02550055), END_WISH_NONE);
+	assert_int_equal(out(0x93, 1, 0x00), END_WISH_NONE);
+	out(0x64, 1, KEYBOARD_WRITE_OUTPUT);
+	assert_int_equal(out_as(0x60, 1, 0xdd, 0xdf), END_WISH_NONE);
+	assert_int_equal(out(0x60, 1, 0xdd), END_WISH_NONE); /* to the keyboard */
+	out(0x64, 1, KEYBOARD_WRITE_OUTPUT);
+	assert_int_equal(out_as(0x5f, 4, 0xffffddff, 0xffffdfff), END_WISH_NONE);
+	/* Another command takes its place. */
+	out(0x64, 1, KEYBOARD_WRITE_OUTPUT);
+	assert_int_equal(out_as(0x64, 1, KEYBOARD_CLOSE_A20, KEYBOARD_OPEN_A20), END_WISH_NONE);
+	assert_int_equal(out(0x60, 1, 0xdd), END_WISH_NONE);
+	assert_int_equal(out_as(0x61, 4, 0xdd000000, 0xdf000000), END_WISH_NONE);
+	assert_int_equal(out_as(0x64, 1, 0xfd, 0xff), END_WISH_NONE);
 }
 
 static void test_reset_control(void **state __attribute__((unused)))
@@ -230,6 +258,7 @@ int main(void)
 		cmocka_unit_test_setup(test_pulses_of_the_keyboard_controller, machine),
 		cmocka_unit_test_setup(test_output_port_of_the_keyboard_controller, machine),
 		cmocka_unit_test_setup(test_system_control_port, machine),
+		cmocka_unit_test_setup(test_a20_gate, machine),
 		cmocka_unit_test_setup(test_reset_control, machine),
 		cmocka_unit_test_setup(test_acpi, machine),
 		cmocka_unit_test_setup(test_reads, machine),
