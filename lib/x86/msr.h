@@ -3,30 +3,34 @@
 #ifndef LIB_X86_MSR_H
 #define LIB_X86_MSR_H
 
-#define MSR_IA32_TSC			 0x10U
-#define MSR_IA32_PLATFORM_ID		 0x17U
-#define MSR_IA32_APIC_BASE		 0x1bU
-#define MSR_IA32_FEATURE_CONTROL	 0x3aU
-#define MSR_IA32_TSC_ADJUST		 0x3bU
-#define MSR_IA32_SPEC_CTRL		 0x48U
-#define MSR_IA32_PRED_CMD		 0x49U
-#define MSR_IA32_BIOS_UPDT_TRIG		 0x79U
-#define MSR_IA32_BIOS_SIGN_ID		 0x8bU
-#define MSR_PLATFORM_INFO		 0xceU
-#define MSR_IA32_UMWAIT_CONTROL		 0xe1U
-#define MSR_IA32_MPERF			 0xe7U
-#define MSR_IA32_APERF			 0xe8U
-#define MSR_IA32_MTRRCAP		 0xfeU
-#define MSR_IA32_XAPIC_DISABLE_STATUS	 0x0bdU
-#define MSR_IA32_ARCH_CAPABILITIES	 0x10aU
-#define MSR_IA32_FLUSH_CMD		 0x10bU
-#define MSR_IA32_SYSENTER_CS		 0x174U
-#define MSR_IA32_SYSENTER_ESP		 0x175U
-#define MSR_IA32_SYSENTER_EIP		 0x176U
-#define MSR_IA32_MCG_CAP		 0x179U
-#define MSR_IA32_MCG_STATUS		 0x17aU
-#define MSR_IA32_MCG_CTL		 0x17bU
-#define MSR_IA32_MISC_ENABLE		 0x1a0U
+#define MSR_IA32_TSC		      0x10U
+#define MSR_IA32_PLATFORM_ID	      0x17U
+#define MSR_IA32_APIC_BASE	      0x1bU
+#define MSR_IA32_FEATURE_CONTROL      0x3aU
+#define MSR_IA32_TSC_ADJUST	      0x3bU
+#define MSR_IA32_SPEC_CTRL	      0x48U
+#define MSR_IA32_PRED_CMD	      0x49U
+#define MSR_IA32_BIOS_UPDT_TRIG	      0x79U
+#define MSR_IA32_BIOS_SIGN_ID	      0x8bU
+#define MSR_PLATFORM_INFO	      0xceU
+#define PLATFORM_INFO_RATIOS	      0x0000ff000000ff00ULL /* largest and smallest of the TSC's clock */
+#define MSR_IA32_UMWAIT_CONTROL	      0xe1U
+#define MSR_IA32_MPERF		      0xe7U
+#define MSR_IA32_APERF		      0xe8U
+#define MSR_IA32_MTRRCAP	      0xfeU
+#define MSR_IA32_XAPIC_DISABLE_STATUS 0x0bdU
+#define MSR_IA32_ARCH_CAPABILITIES    0x10aU
+#define MSR_IA32_FLUSH_CMD	      0x10bU
+#define MSR_IA32_SYSENTER_CS	      0x174U
+#define MSR_IA32_SYSENTER_ESP	      0x175U
+#define MSR_IA32_SYSENTER_EIP	      0x176U
+#define MSR_IA32_MCG_CAP	      0x179U
+#define MSR_IA32_MCG_STATUS	      0x17aU
+#define MSR_IA32_MCG_CTL	      0x17bU
+#define MSR_IA32_MISC_ENABLE	      0x1a0U
+/* SDM 4, table 2-2: thermal control, performance monitoring, SpeedStep, MONITOR. */
+#define MISC_ENABLE_HIDDEN		 ((1ULL << 3) | (1ULL << 7) | (1ULL << 16) | (1ULL << 18))
+#define MISC_ENABLE_UNAVAILABLE		 ((1ULL << 11) | (1ULL << 12)) /* BTS, PEBS */
 #define MSR_IA32_XFD			 0x1c4U
 #define MSR_IA32_XFD_ERR		 0x1c5U
 #define MSR_IA32_FRED_RSP0		 0x1ccU

@@ -31,6 +31,10 @@ static const struct control_wish proc_wishes[] = {
 	{ PROC_IO_BITMAPS, REQUIRED, "I/O bitmaps" },
 	{ PROC_MSR_BITMAPS, REQUIRED, "MSR bitmaps" },
 	{ PROC_SECONDARY, REQUIRED, "secondary processor-based controls" },
+	/* What CPUID hides from all guests must not run in them. */
+	{ PROC_MWAIT, WANTED, "MWAIT exiting" },
+	{ PROC_MONITOR, WANTED, "MONITOR exiting" },
+	{ PROC_RDPMC, WANTED, "RDPMC exiting" },
 	{ PROC_CR3_LOAD, FORBIDDEN, "CR3-load exiting" },
 	{ PROC_CR3_STORE, FORBIDDEN, "CR3-store exiting" },
 	{ PROC_INVLPG, FORBIDDEN, "INVLPG exiting" },
@@ -45,6 +49,8 @@ static const struct control_wish proc2_wishes[] = {
 	{ PROC2_INVPCID, WANTED, "INVPCID" },
 	{ PROC2_XSAVES, WANTED, "XSAVES" },
 	{ PROC2_USER_WAIT, WANTED, "user wait and pause" },
+	{ PROC2_ENCLS, OPTIONAL, "ENCLS exiting" },
+	{ PROC2_ENCLV, OPTIONAL, "ENCLV exiting" },
 };
 
 static const struct control_wish exit_wishes[] = {

@@ -254,3 +254,34 @@ uint64_t guest_cr4_allowed(const struct vm *vm)
 		allowed &= ~CR4_FRED;
 	return allowed & machine.cr4_fixed1;
 }
+
+/* With the control 0 all of these instructions are #UD (SDM 3C, 26.3). */
+static const struct {
+	uint32_t control;
+	uint32_t leaf, subleaf;
+	struct cpuid_leaf bits; /* one of them is enough */
+} control_features[] = {
+	{ PROC2_RDTSCP, 0x80000001, 0, { .edx = CPUID_80000001_EDX_RDTSCP } },
+	{ PROC2_RDTSCP, 7, 0, { .ecx = CPUID_7_ECX_RDPID } },
+	{ PROC2_INVPCID, 7, 0, { .ebx = CPUID_7_EBX_INVPCID } },
+	{ PROC2_XSAVES, 0xd, 1, { .eax = CPUID_D_1_EAX_XSAVES } },
+	{ PROC2_USER_WAIT, 7, 0, { .ecx = CPUID_7_ECX_WAITPKG } },
+};
+
+uint32_t guest_secondary_controls(const struct vm *vm)
+{
+	uint32_t hidden = 0, shown = 0;
+
+	for (size_t i = 0; i < sizeof(control_features) / sizeof(control_features[0]); i++) {
+		const struct cpuid_leaf bits = control_features[i].bits;
+		const struct cpuid_leaf r =
+			guest_cpuid(vm, control_features[i].leaf, control_features[i].subleaf, 0);
+
+		if ((r.eax & bits.eax) | (r.ebx & bits.ebx) | (r.ecx & bits.ecx) |
+		    (r.edx & bits.edx))
+			shown |= control_features[i].control;
+		else
+			hidden |= control_features[i].control;
+	}
+	return machine.controls.proc2 & ~(hidden & ~shown);
+}

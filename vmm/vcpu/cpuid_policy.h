@@ -16,4 +16,10 @@ struct cpuid_leaf guest_cpuid(const struct vm *vm, uint32_t leaf, uint32_t suble
 /* The CR4 bits that a guest may set: those whose feature CPUID shows it. */
 uint64_t guest_cr4_allowed(const struct vm *vm);
 
+/*
+ * The machine's secondary controls without those that would let instructions run which CPUID hides
+ * from this guest.
+ */
+uint32_t guest_secondary_controls(const struct vm *vm);
+
 #endif

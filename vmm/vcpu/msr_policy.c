@@ -53,7 +53,8 @@ static const struct msr_policy policies[] = {
 	{ ONE(MSR_IA32_BIOS_SIGN_ID), DIRECT, IGNORE,
 	  "reading the revision begins with a write of 0" },
 	{ ONE(MSR_IA32_XAPIC_DISABLE_STATUS), DEVICE, FAULT, "the guest has the local APIC" },
-	{ ONE(MSR_PLATFORM_INFO), DEVICE, FAULT, "constant" },
+	{ ONE(MSR_PLATFORM_INFO), VIRTUAL, FAULT,
+	  "the ratios, by which clocks are calibrated; nothing whose MSR faults" },
 	{ ONE(MSR_IA32_UMWAIT_CONTROL), DEVICE, DEVICE, "limits UMWAIT, which others do not have" },
 	{ ONE(MSR_IA32_MPERF), DEVICE, DEVICE, "counts the guest's time and ours alike" },
 	{ ONE(MSR_IA32_APERF), DEVICE, DEVICE, "counts the guest's time and ours alike" },
@@ -65,7 +66,8 @@ static const struct msr_policy policies[] = {
 	{ MSR_IA32_MCG_STATUS, MSR_IA32_MCG_CTL, DEVICE, DEVICE, "machine checks go to the guest" },
 	{ MSR_IA32_MC0_CTL, MSR_IA32_MC_LAST, DEVICE, DEVICE, "machine checks go to the guest" },
 	{ MSR_IA32_MC0_CTL2, MSR_IA32_MC_LAST_CTL2, DEVICE, DEVICE, "and so do corrected ones" },
-	{ ONE(MSR_IA32_MISC_ENABLE), DEVICE, IGNORE, "has switches for the whole processor" },
+	{ ONE(MSR_IA32_MISC_ENABLE), VIRTUAL, IGNORE,
+	  "has switches for the whole processor; what they switch is as CPUID shows it" },
 	{ ONE(MSR_IA32_DEBUGCTL), DIRECT, DIRECT, "in the VMCS" },
 	{ MSR_IA32_MTRR_PHYSBASE0, MSR_IA32_MTRR_PHYS_LAST, DEVICE, IGNORE,
 	  "the EPT has the types that they gave at the start; the VMM's memory needs them" },
@@ -203,6 +205,23 @@ static bool read_arch_capabilities(const struct vcpu *vcpu, uint64_t *value)
 	return has_msr || soft;
 }
 
+/* What CPUID hides, the MSRs of a guest with the devices do not show. */
+static bool read_device(const struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+	if (vcpu->vm->devices != VM_DEVICES_PASSTHROUGH)
+		return false;
+	switch (msr) {
+	case MSR_PLATFORM_INFO:
+		*value = rdmsr(msr) & PLATFORM_INFO_RATIOS;
+		return true;
+	case MSR_IA32_MISC_ENABLE:
+		*value = (rdmsr(msr) & ~MISC_ENABLE_HIDDEN) | MISC_ENABLE_UNAVAILABLE;
+		return true;
+	default:
+		return false;
+	}
+}
+
 static bool write_apic_base(struct vcpu *vcpu, uint64_t value)
 {
 	const uint64_t old = rdmsr(MSR_IA32_APIC_BASE);
@@ -299,7 +318,7 @@ static __attribute__((noinline)) void read_other(struct vcpu *vcpu, uint32_t msr
 		answer(vcpu, vcpu->pl0_ssp);
 	else if (msr == MSR_IA32_ARCH_CAPABILITIES && read_arch_capabilities(vcpu, &value))
 		answer(vcpu, value);
-	else if (soft_fred_rdmsr(vcpu, msr, &value))
+	else if (soft_fred_rdmsr(vcpu, msr, &value) || read_device(vcpu, msr, &value))
 		answer(vcpu, value);
 	else
 		refuse(vcpu, "RDMSR", msr);

@@ -143,7 +143,7 @@ static void set_controls(struct vcpu *vcpu)
 	}
 	vmcs_write(VMCS_PIN_BASED_CONTROLS, pin);
 	vmcs_write(VMCS_PROC_BASED_CONTROLS, proc);
-	vmcs_write(VMCS_SECONDARY_PROC_CONTROLS, c->proc2);
+	vmcs_write(VMCS_SECONDARY_PROC_CONTROLS, guest_secondary_controls(vm));
 	vmcs_write(VMCS_EXIT_CONTROLS, c->exit);
 	vmcs_write(VMCS_ENTRY_CONTROLS, c->entry);
 	event_set_exits(vcpu, vm->exception_bitmap);
@@ -162,6 +162,10 @@ static void set_controls(struct vcpu *vcpu)
 		vmcs_write(VMCS_VPID, vcpu->vpid);
 	if (c->proc2 & PROC2_XSAVES)
 		vmcs_write(VMCS_XSS_EXITING_BITMAP, 0);
+	if (c->proc2 & PROC2_ENCLS)
+		vmcs_write(VMCS_ENCLS_EXITING_BITMAP, ~0ULL);
+	if (c->proc2 & PROC2_ENCLV)
+		vmcs_write(VMCS_ENCLV_EXITING_BITMAP, ~0ULL);
 }
 
 static void set_host_state(struct vcpu *vcpu, const uint8_t *exit_entry)

@@ -28,10 +28,45 @@ UNDEFINED(invvpid, "invvpid %0, %%rax")
 UNDEFINED(vmfunc, "vmfunc")
 UNDEFINED(getsec, "getsec")
 UNDEFINED(rsm, "rsm")
+/* CPUID hides these from every guest. */
+UNDEFINED(monitor, "monitor")
+UNDEFINED(mwait, "mwait")
+UNDEFINED(encls, ".byte 0x0f, 0x01, 0xcf")
+UNDEFINED(enclv, ".byte 0x0f, 0x01, 0xc0")
+UNDEFINED(pconfig, ".byte 0x0f, 0x01, 0xc5")
 /* These exit with no control for it, where the processor has TDX and RDMSR with a constant. */
 UNDEFINED(seamcall, ".byte 0x66, 0x0f, 0x01, 0xcf")
 UNDEFINED(tdcall, ".byte 0x66, 0x0f, 0x01, 0xcc")
 UNDEFINED(rdmsr_immediate, ".byte 0xc4, 0xe7, 0x7b, 0xf6, 0xc0\n\t.long 0x3a")
+
+#define IF_HIDDEN(name, leaf, register, bit, text)                                \
+	static void name##_if_hidden(uint64_t argument)                           \
+	{                                                                         \
+		(void)argument;                                                   \
+		if (cpuid(leaf, 0).register & (1U << (bit))) {                    \
+			test_skip("CPUID shows it");                              \
+			return;                                                   \
+		}                                                                 \
+		catch_begin();                                                    \
+		asm volatile(TRY(text) : : "a"(0), "d"(0), "c"(0) : "r11", "cc"); \
+		expect_event(VECTOR_UD, 0);                                       \
+	}
+
+IF_HIDDEN(tpause, 7, ecx, 5, ".byte 0x66, 0x0f, 0xae, 0xf1")
+IF_HIDDEN(umwait, 7, ecx, 5, ".byte 0xf2, 0x0f, 0xae, 0xf1")
+IF_HIDDEN(umonitor, 7, ecx, 5, ".byte 0xf3, 0x0f, 0xae, 0xf0")
+IF_HIDDEN(rdpid, 7, ecx, 22, ".byte 0xf3, 0x0f, 0xc7, 0xf8")
+
+static void rdpmc(uint64_t cr4)
+{
+	const uint64_t before = read_cr4();
+
+	write_cr4(before | cr4);
+	catch_begin();
+	asm volatile(TRY("rdpmc") : : "a"(0), "d"(0), "c"(0) : "r11");
+	expect_event(VECTOR_GP, 0);
+	write_cr4(before);
+}
 
 static const struct fragment ring3_fragments[] = { FRAGMENT(raise_vmcall), FRAGMENT(raise_vmread) };
 
@@ -89,6 +124,17 @@ static const struct test tests[] = {
 	{ "seamcall_is_ud", seamcall, 0 },
 	{ "tdcall_is_ud", tdcall, 0 },
 	{ "rdmsr_immediate_is_ud", rdmsr_immediate, 0 },
+	{ "monitor_is_ud", monitor, 0 },
+	{ "mwait_is_ud", mwait, 0 },
+	{ "encls_is_ud", encls, 0 },
+	{ "enclv_is_ud", enclv, 0 },
+	{ "pconfig_is_ud", pconfig, 0 },
+	{ "tpause_is_ud", tpause_if_hidden, 0 },
+	{ "umwait_is_ud", umwait_if_hidden, 0 },
+	{ "umonitor_is_ud", umonitor_if_hidden, 0 },
+	{ "rdpid_is_ud", rdpid_if_hidden, 0 },
+	{ "rdpmc_is_gp", rdpmc, 0 },
+	{ "rdpmc_with_pce_is_gp", rdpmc, CR4_PCE },
 	{ "vmcall_in_ring3_is_ud", ring3, 0 },
 	{ "vmread_in_ring3_is_ud", ring3, 1 },
 	{ "unknown_hypercall", unknown_hypercall, UNUSED_HYPERCALL },

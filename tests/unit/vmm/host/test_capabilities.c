@@ -194,6 +194,21 @@ TEST(exits_that_cannot_be_switched_off)
 	}
 }
 
+/* Hidden from all guests: they are to exit, where the processor can. */
+TEST(hidden_instructions_exit)
+{
+	const uint32_t bits = PROC_MWAIT | PROC_MONITOR | PROC_RDPMC,
+		       sgx = PROC2_ENCLS | PROC2_ENCLV;
+	const uint64_t proc2 = model_rdmsr(MSR_IA32_VMX_PROCBASED_CTLS2);
+
+	assert_true(accepts());
+	assert_int_equal(machine.controls.proc & bits, bits);
+	assert_int_equal(machine.controls.proc2 & sgx, 0);
+	model_set_msr(MSR_IA32_VMX_PROCBASED_CTLS2, proc2 | (uint64_t)sgx << 32);
+	assert_true(accepts());
+	assert_int_equal(machine.controls.proc2 & sgx, sgx);
+}
+
 /* VPIDs keep translations over exits: not without a way to flush them. */
 TEST(no_vpids_without_invvpid)
 {
@@ -262,6 +277,7 @@ int main(void)
 		cmocka_unit_test_setup(kvm_has_all_that_is_needed, set_up),
 		cmocka_unit_test(the_docs_list_what_is_needed),
 		cmocka_unit_test(exits_that_cannot_be_switched_off),
+		cmocka_unit_test_setup(hidden_instructions_exit, set_up),
 		cmocka_unit_test_setup(no_vpids_without_invvpid, set_up),
 		cmocka_unit_test_setup(cores_that_differ, set_up),
 		cmocka_unit_test_setup(smm_is_left_to_the_firmware, set_up),

@@ -249,6 +249,32 @@ TEST(features_with_msrs_of_the_machine)
 	assert_int_equal(ask(7, 0).edx & edx, 0);
 }
 
+/* ---- Secondary controls ---- */
+
+#define OTHER_CONTROLS (PROC2_EPT | PROC2_UNRESTRICTED_GUEST | PROC2_ENCLS)
+
+TEST(controls_of_what_is_shown)
+{
+	machine.controls.proc2 = OTHER_CONTROLS | ALL_CONTROL;
+	assert_int_equal(guest_secondary_controls(&vm), OTHER_CONTROLS | ALL_CONTROL);
+	machine.controls.proc2 = OTHER_CONTROLS;
+	assert_int_equal(guest_secondary_controls(&vm), OTHER_CONTROLS);
+}
+
+/* A guest without devices sees no WAITPKG: TPAUSE, UMWAIT and UMONITOR are #UD. */
+TEST(no_control_for_what_is_hidden)
+{
+	machine.controls.proc2 = OTHER_CONTROLS | ALL_CONTROL;
+	vm.devices = VM_DEVICES_NONE;
+	assert_int_equal(guest_secondary_controls(&vm),
+			 OTHER_CONTROLS | (ALL_CONTROL & ~PROC2_USER_WAIT));
+	answer = (struct cpuid_leaf){ 0 };
+	assert_int_equal(guest_secondary_controls(&vm), OTHER_CONTROLS);
+	/* RDPID is enough for the one that it has with RDTSCP. */
+	answer.ecx = CPUID_7_ECX_RDPID;
+	assert_int_equal(guest_secondary_controls(&vm), OTHER_CONTROLS | PROC2_RDTSCP);
+}
+
 /* ---- CR4 ---- */
 
 TEST(cr4_of_a_processor_with_everything)
@@ -351,6 +377,8 @@ int main(void)
 		RUN(no_supervisor_state),
 		RUN(devices_of_the_machine),
 		RUN(features_with_msrs_of_the_machine),
+		RUN(controls_of_what_is_shown),
+		RUN(no_control_for_what_is_hidden),
 		RUN(cr4_of_a_processor_with_everything),
 		RUN(cr4_of_some_guests),
 		RUN(cr4_bits_need_their_feature),

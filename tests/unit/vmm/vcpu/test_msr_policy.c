@@ -81,14 +81,13 @@ static const struct allowed for_all[] = {
 
 /* Beside these, with the machine's devices. */
 static const struct allowed for_device_owners[] = {
-	{ 0x10, 0x10, WRITE },	{ 0x1b, 0x1b, READ },	 { 0x3b, 0x3b, BOTH },
-	{ 0x48, 0x48, BOTH },	{ 0x49, 0x49, WRITE },	 { 0xce, 0xce, READ },
-	{ 0xbd, 0xbd, READ },	{ 0xe1, 0xe1, BOTH },	 { 0xe7, 0xe8, BOTH },
-	{ 0xfe, 0xfe, READ },	{ 0x10b, 0x10b, WRITE }, { 0x179, 0x179, READ },
-	{ 0x17a, 0x17b, BOTH }, { 0x1a0, 0x1a0, READ },	 { 0x200, 0x21f, READ },
-	{ 0x250, 0x250, READ }, { 0x258, 0x259, READ },	 { 0x268, 0x26f, READ },
-	{ 0x280, 0x29f, BOTH }, { 0x2ff, 0x2ff, READ },	 { 0x400, 0x47f, BOTH },
-	{ 0x6e0, 0x6e0, BOTH }, { 0x800, 0x8ff, BOTH },
+	{ 0x10, 0x10, WRITE },	 { 0x1b, 0x1b, READ },	 { 0x3b, 0x3b, BOTH },
+	{ 0x48, 0x48, BOTH },	 { 0x49, 0x49, WRITE },	 { 0xbd, 0xbd, READ },
+	{ 0xe1, 0xe1, BOTH },	 { 0xe7, 0xe8, BOTH },	 { 0xfe, 0xfe, READ },
+	{ 0x10b, 0x10b, WRITE }, { 0x179, 0x179, READ }, { 0x17a, 0x17b, BOTH },
+	{ 0x200, 0x21f, READ },	 { 0x250, 0x250, READ }, { 0x258, 0x259, READ },
+	{ 0x268, 0x26f, READ },	 { 0x280, 0x29f, BOTH }, { 0x2ff, 0x2ff, READ },
+	{ 0x400, 0x47f, BOTH },	 { 0x6e0, 0x6e0, BOTH }, { 0x800, 0x8ff, BOTH },
 };
 
 /* With FRED, and with shadow stacks. */
@@ -189,7 +188,7 @@ static bool read_msr(uint32_t msr, uint64_t *value)
 	return true;
 }
 
-/* Only two have a value of ours; all others that exit fault, in the bitmap's range or not. */
+/* Few have a value of ours; all others that exit fault, in the bitmap's range or not. */
 TEST(reads_that_exit)
 {
 	static const uint32_t starts[] = { 0, 0x40000000, HIGH_MSRS, 0xfffff000 };
@@ -201,7 +200,9 @@ TEST(reads_that_exit)
 		for (uint32_t msr = starts[i]; msr - starts[i] < 0x1000; msr++) {
 			if (is_allowed(msr, READ))
 				continue;
-			assert_int_equal(read_msr(msr, &value), msr == 0x3a || msr == 0xda0);
+			assert_int_equal(read_msr(msr, &value), msr == 0x3a || msr == 0xda0 ||
+									msr == 0xce ||
+									msr == 0x1a0);
 		}
 	assert_true(read_msr(0x3a, &value));
 	assert_int_equal(value, 1); /* locked, VMX off */
@@ -250,6 +251,33 @@ TEST(arch_capabilities)
 	features.edx = 0;
 	assert_true(read_msr(0x10a, &value));
 	assert_int_equal(value, 1);
+}
+
+/* MONITOR, performance monitoring and SpeedStep are hidden: BTS and PEBS unavailable. */
+TEST(misc_enable_is_as_cpuid_shows)
+{
+	uint64_t value;
+
+	model.msr = ~0ULL;
+	assert_false(read_msr(0x1a0, &value));
+	vm.devices = VM_DEVICES_PASSTHROUGH;
+	assert_true(read_msr(0x1a0, &value));
+	assert_int_equal(value, ~(1ULL << 3 | 1ULL << 7 | 1ULL << 16 | 1ULL << 18));
+	model.msr = 1; /* fast strings */
+	assert_true(read_msr(0x1a0, &value));
+	assert_int_equal(value, 1 | 1ULL << 11 | 1ULL << 12);
+}
+
+/* No CPUID faulting (31), no PPIN (23), no limits that can be programmed (28 to 30). */
+TEST(platform_info_has_the_ratios)
+{
+	uint64_t value;
+
+	model.msr = ~0ULL;
+	assert_false(read_msr(0xce, &value));
+	vm.devices = VM_DEVICES_PASSTHROUGH;
+	assert_true(read_msr(0xce, &value));
+	assert_int_equal(value, 0xffULL << 8 | 0xffULL << 40);
 }
 
 /* ---- WRMSR ---- */
@@ -416,6 +444,8 @@ int main(void)
 		RUN(reads_that_exit),
 		RUN(arch_capabilities_tell_of_no_further_msrs),
 		RUN(arch_capabilities),
+		RUN(misc_enable_is_as_cpuid_shows),
+		RUN(platform_info_has_the_ratios),
 		RUN(writes_that_exit),
 		RUN(xss_stays_0),
 		RUN(apic_base_does_not_move),
