@@ -6,18 +6,22 @@
 #include "lib/acpi_format.h"
 #include "lib/string.h"
 
-#define FADT_DSDT	  40
-#define FADT_SMI_COMMAND  48
-#define FADT_ACPI_ENABLE  52
-#define FADT_PM1A_CONTROL 64
-#define FADT_PM1B_CONTROL 68
-#define FADT_FLAGS	  112
-#define FADT_RESET	  116 /* a generic address: space, 3 bytes, address */
-#define FADT_RESET_VALUE  128
-#define FADT_X_DSDT	  140
-#define FADT_HAS_RESET	  (1U << 10) /* in the flags */
-#define GENERIC_ADDRESS	  4
-#define FADT_SIZE_1	  116 /* of ACPI 1.0: no reset register */
+#define FADT_DSDT	    40
+#define FADT_SMI_COMMAND    48
+#define FADT_ACPI_ENABLE    52
+#define FADT_PM1A_CONTROL   64
+#define FADT_PM1B_CONTROL   68
+#define FADT_FLAGS	    112
+#define FADT_RESET	    116 /* a generic address: space, 3 bytes, address */
+#define FADT_RESET_VALUE    128
+#define FADT_X_DSDT	    140
+#define FADT_X_PM1A_CONTROL 172 /* generic addresses, as from ACPI 2.0 on */
+#define FADT_X_PM1B_CONTROL 184
+#define FADT_HAS_RESET	    (1U << 10) /* in the flags */
+#define GENERIC_ADDRESS	    4
+#define GENERIC_SIZE	    12
+#define PORTS		    0x10000U
+#define FADT_SIZE_1	    116 /* of ACPI 1.0: no reset register */
 
 #define AML_ZERO    0x00
 #define AML_ONE	    0x01
@@ -131,20 +135,15 @@ static bool read_sleep_package(const uint8_t *at, const uint8_t *end, struct acp
 }
 
 /*
- * Without an interpreter for AML: look for the definition of the name \_S5 in the
- * DSDT. Firmware writes it as a constant, in practice always.
+ * Without an interpreter for AML: look for the definition of the name \_S5 in a table. Firmware
+ * writes it as a constant, in practice always.
  */
-static bool find_sleep_5(uint64_t dsdt_address, struct acpi_power *power)
+static bool sleep_5_in(const uint8_t *table, uint32_t length, struct acpi_power *power)
 {
 	const size_t name_size = 4;
-	uint32_t length;
-	const uint8_t *dsdt = acpi_map_table(dsdt_address, "DSDT", &length);
-	const uint8_t *end;
+	const uint8_t *const end = table + length;
 
-	if (dsdt == NULL)
-		return false;
-	end = dsdt + length;
-	for (const uint8_t *at = dsdt + TABLE_HEADER; at + name_size <= end; at++) {
+	for (const uint8_t *at = table + TABLE_HEADER; at + name_size <= end; at++) {
 		if (memcmp(at, "_S5_", name_size) != 0)
 			continue;
 		if (at[-1] != AML_NAME && !(at[-1] == AML_ROOT && at[-2] == AML_NAME))
@@ -153,6 +152,46 @@ static bool find_sleep_5(uint64_t dsdt_address, struct acpi_power *power)
 			return true;
 	}
 	return false;
+}
+
+/* In the DSDT, or in any of the SSDTs, which add to it. */
+static bool find_sleep_5(const struct acpi *acpi, uint64_t dsdt, struct acpi_power *power)
+{
+	uint32_t root_length, length;
+	const uint8_t *table = acpi_map_table(dsdt, "DSDT", &length);
+	const uint8_t *const root = acpi_map_root(acpi, &root_length);
+
+	if (table != NULL && sleep_5_in(table, length, power))
+		return true;
+	if (root == NULL)
+		return false;
+	for (uint32_t at = TABLE_HEADER; at + acpi->entry_size <= root_length;
+	     at += acpi->entry_size) {
+		table = acpi_map_table(acpi_root_entry(acpi, root, at), "SSDT", &length);
+		if (table != NULL && sleep_5_in(table, length, power))
+			return true;
+	}
+	return false;
+}
+
+static uint32_t port_or_none(uint64_t port)
+{
+	return port < PORTS ? (uint32_t)port : 0;
+}
+
+/*
+ * The port of a power control register, which has a field of 32 bits, and later a generic address
+ * that counts when it is not 0 (ACPI 6.5, table 5.9). A register in memory is not used. 0: none.
+ */
+static uint32_t control_port(const uint8_t *fadt, uint32_t length, uint32_t field, uint32_t x_field)
+{
+	if (length >= x_field + GENERIC_SIZE && fadt[x_field] == ACPI_SPACE_IO) {
+		const uint32_t port = port_or_none(read_64(fadt + x_field + GENERIC_ADDRESS));
+
+		if (port != 0)
+			return port;
+	}
+	return port_or_none(read_32(fadt + field));
 }
 
 bool acpi_read_power(const struct acpi *acpi, struct acpi_power *power)
@@ -164,20 +203,21 @@ bool acpi_read_power(const struct acpi *acpi, struct acpi_power *power)
 	*power = (struct acpi_power){ 0 };
 	if (fadt == NULL || length < FADT_SIZE_1)
 		return false;
-	power->smi_command = read_32(fadt + FADT_SMI_COMMAND);
+	power->smi_command = port_or_none(read_32(fadt + FADT_SMI_COMMAND));
 	power->acpi_enable = fadt[FADT_ACPI_ENABLE];
-	power->pm1a_control = read_32(fadt + FADT_PM1A_CONTROL);
-	power->pm1b_control = read_32(fadt + FADT_PM1B_CONTROL);
+	power->pm1a_control = control_port(fadt, length, FADT_PM1A_CONTROL, FADT_X_PM1A_CONTROL);
+	power->pm1b_control = control_port(fadt, length, FADT_PM1B_CONTROL, FADT_X_PM1B_CONTROL);
 	if (length > FADT_RESET_VALUE && (read_32(fadt + FADT_FLAGS) & FADT_HAS_RESET)) {
-		power->has_reset = true;
 		power->reset_space = fadt[FADT_RESET];
 		power->reset_address = read_64(fadt + FADT_RESET + GENERIC_ADDRESS);
 		power->reset_value = fadt[FADT_RESET_VALUE];
+		power->has_reset =
+			power->reset_space != ACPI_SPACE_IO || power->reset_address < PORTS;
 	}
 	dsdt = read_32(fadt + FADT_DSDT);
 	if (length >= FADT_X_DSDT + sizeof(uint64_t) && read_64(fadt + FADT_X_DSDT) != 0)
 		dsdt = read_64(fadt + FADT_X_DSDT);
-	power->has_sleep_5 = find_sleep_5(dsdt, power);
+	power->has_sleep_5 = find_sleep_5(acpi, dsdt, power);
 	return true;
 }
 

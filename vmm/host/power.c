@@ -65,7 +65,7 @@ void io_power_off(void)
 {
 	static const char bochs[] = "Shutdown";
 
-	if (power.has_sleep_5) {
+	if (power.has_sleep_5 && power.pm1a_control != 0) {
 		if (power.smi_command != 0 &&
 		    !(inw((uint16_t)power.pm1a_control) & PM1_SCI_ENABLE)) {
 			outb((uint16_t)power.smi_command, power.acpi_enable);

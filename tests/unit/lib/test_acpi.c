@@ -166,6 +166,98 @@ TEST(reset_register_only_by_its_flag)
 	assert_false(power.has_reset);
 }
 
+/* Generic addresses of ports: those of 24 real machines of 655, whose 32-bit fields are 0. */
+TEST(wide_power_control_ports)
+{
+	static const uint8_t pm1a[] = { 1, 16, 0, 2, 0x04, 0x18, 0, 0, 0, 0, 0, 0 };
+	static const uint8_t pm1b[] = { 1, 16, 0, 2, 0x08, 0x18, 0, 0, 0, 0, 0, 0 };
+	struct acpi_power power;
+
+	acpi = (struct acpi){ ACPI_AT_XSDT, 8 };
+	put_32(memory, ACPI_AT_FADT + 64, 0);
+	memcpy(memory + ACPI_AT_FADT + 172, pm1a, sizeof(pm1a));
+	memcpy(memory + ACPI_AT_FADT + 184, pm1b, sizeof(pm1b));
+	fix(ACPI_AT_FADT);
+	assert_true(acpi_read_power(&acpi, &power));
+	assert_int_equal(power.pm1a_control, 0x1804);
+	assert_int_equal(power.pm1b_control, 0x1808);
+
+	/* What is not 0 counts before the 32-bit field. */
+	put_32(memory, ACPI_AT_FADT + 64, 0x604);
+	put_32(memory, ACPI_AT_FADT + 68, 0x608);
+	put_64(memory, ACPI_AT_FADT + 184 + 4, 0);
+	fix(ACPI_AT_FADT);
+	assert_true(acpi_read_power(&acpi, &power));
+	assert_int_equal(power.pm1a_control, 0x1804);
+	assert_int_equal(power.pm1b_control, 0x608);
+
+	/* What no OUT reaches: memory, and a port above 64 KiB. */
+	put_8(memory, ACPI_AT_FADT + 172, 0);
+	put_8(memory, ACPI_AT_FADT + 184 + 6, 1);
+	fix(ACPI_AT_FADT);
+	assert_true(acpi_read_power(&acpi, &power));
+	assert_int_equal(power.pm1a_control, 0x604);
+	assert_int_equal(power.pm1b_control, 0x608);
+
+	/* A table that ends inside a field does not have it. */
+	put_8(memory, ACPI_AT_FADT + 172, 1);
+	put_32(memory, ACPI_AT_FADT + 4, 172 + 11);
+	fix(ACPI_AT_FADT);
+	assert_true(acpi_read_power(&acpi, &power));
+	assert_int_equal(power.pm1a_control, 0x604);
+	put_32(memory, ACPI_AT_FADT + 4, 172 + 12);
+	fix(ACPI_AT_FADT);
+	assert_true(acpi_read_power(&acpi, &power));
+	assert_int_equal(power.pm1a_control, 0x1804);
+}
+
+TEST(ports_that_are_none)
+{
+	struct acpi_power power;
+
+	acpi = (struct acpi){ ACPI_AT_XSDT, 8 };
+	put_32(memory, ACPI_AT_FADT + 48, 0x100b2);
+	put_32(memory, ACPI_AT_FADT + 64, 0x10004);
+	put_64(memory, ACPI_AT_FADT + 120, 0x10cf9);
+	fix(ACPI_AT_FADT);
+	assert_true(acpi_read_power(&acpi, &power));
+	assert_int_equal(power.smi_command, 0);
+	assert_int_equal(power.pm1a_control, 0);
+	assert_false(power.has_reset);
+}
+
+/* Where the last SSDT of several has it: the DSDT and the first one do not. */
+TEST(sleep_types_in_an_ssdt)
+{
+	static const char aml[] = "\x08\\_S5_\x12\x08\x04\x0a\x05\x0a\x05\x00";
+	const size_t first = ACPI_AT_MADT, second = ACPI_AT_MADT + 0x40;
+	struct acpi_power power;
+
+	acpi = (struct acpi){ ACPI_AT_XSDT, 8 };
+	memset(memory + ACPI_AT_DSDT + 36, 0, ACPI_DSDT_LENGTH - 36);
+	put_table(memory, ACPI_AT_DSDT, "DSDT", ACPI_DSDT_LENGTH);
+	assert_true(acpi_read_power(&acpi, &power));
+	assert_false(power.has_sleep_5);
+
+	put_table(memory, first, "SSDT", 36);
+	memcpy(memory + second + 36, aml, sizeof(aml));
+	put_table(memory, second, "SSDT", 36 + sizeof(aml));
+	put_64(memory, ACPI_AT_XSDT + 44, first);
+	put_64(memory, ACPI_AT_XSDT + 52, second);
+	put_table(memory, ACPI_AT_XSDT, "XSDT", 60);
+	assert_true(acpi_read_power(&acpi, &power));
+	assert_true(power.has_sleep_5);
+	assert_int_equal(power.sleep_5a, 5);
+	assert_int_equal(power.sleep_5b, 5);
+
+	/* A damaged one is passed over, and a use of the name in the DSDT does not hide it. */
+	put_8(memory, first + 12, 1);
+	memcpy(memory + ACPI_AT_DSDT + 36, "_S5_", 4);
+	put_table(memory, ACPI_AT_DSDT, "DSDT", ACPI_DSDT_LENGTH);
+	assert_true(acpi_read_power(&acpi, &power));
+	assert_true(power.has_sleep_5);
+}
+
 /* The AML of the DSDT, from its first byte on; its length cuts it off. */
 static bool sleep_5(const char *aml, uint32_t size, struct acpi_power *power)
 {
@@ -272,6 +364,9 @@ int main(void)
 		cmocka_unit_test_setup(reads_how_to_end, set_up),
 		cmocka_unit_test_setup(reads_an_old_fadt, set_up),
 		cmocka_unit_test_setup(reset_register_only_by_its_flag, set_up),
+		cmocka_unit_test_setup(wide_power_control_ports, set_up),
+		cmocka_unit_test_setup(ports_that_are_none, set_up),
+		cmocka_unit_test_setup(sleep_types_in_an_ssdt, set_up),
 		cmocka_unit_test(reads_sleep_types),
 		cmocka_unit_test(cut_sleep_packages),
 		cmocka_unit_test_setup(lists_processors, set_up),
