@@ -74,7 +74,9 @@ static const char *check_sizes(const struct setup_header *header, size_t size,
 	if (image->setup_size >= size)
 		return "the kernel file is truncated: its setup part is not complete";
 	image->kernel_size = size - image->setup_size;
-	if (header->syssize == 0 || header->syssize * PARAGRAPH_SIZE > image->kernel_size)
+	/* The size is in paragraphs, rounded up: the last one need not be full. */
+	if (header->syssize == 0 ||
+	    header->syssize * PARAGRAPH_SIZE >= image->kernel_size + PARAGRAPH_SIZE)
 		return "the kernel file is truncated: it is shorter than its header says";
 	if (image->kernel_size <= BZIMAGE_ENTRY_64)
 		return "the kernel file is truncated: it has no 64-bit entry point";

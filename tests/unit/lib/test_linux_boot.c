@@ -122,11 +122,26 @@ TEST(names_what_is_wrong)
 	}
 }
 
-/* Cut anywhere, the file is refused: no length is sound but the whole. */
+/* Cut anywhere, the file is refused, but for what its size in paragraphs does not tell. */
 TEST(refuses_every_truncation)
 {
-	for (file_size = 0; file_size < 1024 + 4096; file_size++)
+	for (file_size = 0; file_size <= 1024 + 4096 - 16; file_size++)
 		assert_non_null(parse());
+	for (; file_size <= 1024 + 4096; file_size++)
+		assert_null(parse());
+}
+
+/* A whole file whose last paragraph is not full, as a kernel without padding has it. */
+TEST(size_in_paragraphs_is_rounded_up)
+{
+	static uint8_t large[1024 + 142776];
+
+	memcpy(large, file, 1024 + 4096);
+	put_32(large, 0x1f4, 8924);
+	assert_null(bzimage_parse(large, sizeof(large), &image));
+	assert_int_equal(image.kernel_size, 142776);
+	put_32(large, 0x1f4, 8925);
+	assert_non_null(bzimage_parse(large, sizeof(large), &image));
 }
 
 TEST(plans_where_all_is_free)
@@ -392,6 +407,7 @@ int main(void)
 		cmocka_unit_test_setup(memory_is_never_less_than_the_file, set_up),
 		cmocka_unit_test_setup(names_what_is_wrong, set_up),
 		cmocka_unit_test_setup(refuses_every_truncation, set_up),
+		cmocka_unit_test_setup(size_in_paragraphs_is_rounded_up, set_up),
 		cmocka_unit_test_setup(plans_where_all_is_free, set_up),
 		cmocka_unit_test_setup(relocates_the_kernel, set_up),
 		cmocka_unit_test_setup(fixed_kernel_needs_its_address, set_up),
