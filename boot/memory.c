@@ -13,6 +13,7 @@
  */
 #define SPARE_DESCRIPTORS 64
 #define EXIT_ATTEMPTS	  8
+#define EPT_ADDRESS_BITS  48
 
 uint64_t allocate_memory(struct loader *loader, uint64_t size, uint64_t align, uint64_t below)
 {
@@ -80,6 +81,25 @@ static const EFI_MEMORY_DESCRIPTOR *descriptor_at(const struct firmware_map *map
 	return (const EFI_MEMORY_DESCRIPTOR *)(map->buffer + offset);
 }
 
+/*
+ * What addresses can be: those of the processor, and of those the 48 bits that four levels of EPT
+ * translate. Firmware names more.
+ */
+static uint64_t address_limit(void)
+{
+	const uint32_t bits = cpuid(0x80000008).eax & 0xff;
+
+	return 1ULL << (bits < EPT_ADDRESS_BITS ? bits : EPT_ADDRESS_BITS);
+}
+
+/* The bytes of a descriptor that are there at all; 0: none. */
+static uint64_t usable_size(const EFI_MEMORY_DESCRIPTOR *d)
+{
+	uint64_t size;
+
+	return memmap_pages(d->PhysicalStart, d->NumberOfPages, address_limit(), &size) ? size : 0;
+}
+
 uint64_t largest_free_block(struct loader *loader, uint64_t below)
 {
 	const EFI_MEMORY_DESCRIPTOR *d;
@@ -89,7 +109,7 @@ uint64_t largest_free_block(struct loader *loader, uint64_t below)
 		return 0;
 	for (UINTN at = 0; (d = descriptor_at(&loader->map, at)) != NULL;
 	     at += loader->map.descriptor_size) {
-		const uint64_t top = d->PhysicalStart + d->NumberOfPages * PAGE_SIZE;
+		const uint64_t top = d->PhysicalStart + usable_size(d);
 		const uint64_t end = top < below ? top : below;
 
 		if (d->Type == EfiConventionalMemory && end > d->PhysicalStart &&
@@ -137,8 +157,7 @@ static bool convert_map(struct loader *loader)
 	memmap->count = 0;
 	for (UINTN at = 0; (d = descriptor_at(&loader->map, at)) != NULL;
 	     at += loader->map.descriptor_size)
-		if (!memmap_set(memmap, d->PhysicalStart, d->NumberOfPages * PAGE_SIZE,
-				guest_type(d->Type)))
+		if (!memmap_set(memmap, d->PhysicalStart, usable_size(d), guest_type(d->Type)))
 			return false;
 	/* Page 0 holds the BIOS data area; Linux and many others leave it alone. */
 	return memmap_set(memmap, 0, PAGE_SIZE, MEMORY_RESERVED) &&
@@ -152,6 +171,25 @@ static bool map_failed(struct loader *loader)
 			   "the firmware's memory map has more than %d ranges", MEMMAP_MAX);
 }
 
+/* Reserved ranges above all addresses are common, and nobody can miss them. */
+static void say_what_is_left_out(struct loader *loader, const EFI_MEMORY_DESCRIPTOR *d,
+				 uint64_t size)
+{
+	uint64_t whole;
+
+	if (!memmap_pages(d->PhysicalStart, d->NumberOfPages, UINT64_MAX, &whole))
+		loader_log(loader,
+			   "the firmware's memory map: 0x%llx pages from 0x%llx on are no range: "
+			   "left out",
+			   (unsigned long long)d->NumberOfPages,
+			   (unsigned long long)d->PhysicalStart);
+	else if (whole != size && is_ram(d->Type))
+		loader_log(loader,
+			   "the firmware's memory map: RAM from 0x%llx on is above the addresses "
+			   "that guests can have: left out",
+			   (unsigned long long)(d->PhysicalStart + size));
+}
+
 bool collect_ram(struct loader *loader, struct memmap *ram)
 {
 	const EFI_MEMORY_DESCRIPTOR *d;
@@ -161,10 +199,13 @@ bool collect_ram(struct loader *loader, struct memmap *ram)
 		return firmware_failed(loader, status, "GetMemoryMap failed");
 	ram->count = 0;
 	for (UINTN at = 0; (d = descriptor_at(&loader->map, at)) != NULL;
-	     at += loader->map.descriptor_size)
-		if (is_ram(d->Type) &&
-		    !memmap_set(ram, d->PhysicalStart, d->NumberOfPages * PAGE_SIZE, MEMORY_RAM))
+	     at += loader->map.descriptor_size) {
+		const uint64_t size = usable_size(d);
+
+		say_what_is_left_out(loader, d, size);
+		if (is_ram(d->Type) && !memmap_set(ram, d->PhysicalStart, size, MEMORY_RAM))
 			return map_failed(loader);
+	}
 	return true;
 }
 

@@ -25,6 +25,7 @@ struct config;
 #define DIRECT_MAP_BASE 0xffff800000000000ULL
 #define MMIO_BASE	0xffffc00000000000ULL
 #define VMM_BASE	0xffffffff80000000ULL
+#define MMIO_END	(VMM_BASE - MMIO_BASE) /* device memory below this has a place */
 
 /*
  * The VMM's physical region is aligned to 2 MiB. What it must have room for: image, boot_info,

@@ -4,6 +4,7 @@
  * neighbours that touch and have one type.
  */
 #include "lib/memmap.h"
+#include "lib/layout.h"
 #include "lib/string.h"
 
 static uint64_t range_end(const struct memory_range *range)
@@ -158,6 +159,29 @@ bool memmap_find_highest(const struct memmap *map, uint64_t size, uint64_t align
 			 uint64_t high, uint64_t *base)
 {
 	return find(map, size, align, low, high, true, base);
+}
+
+bool memmap_pages(uint64_t base, uint64_t pages, uint64_t limit, uint64_t *size)
+{
+	if (base % PAGE_SIZE != 0 || pages > UINT64_MAX / PAGE_SIZE ||
+	    base > UINT64_MAX - pages * PAGE_SIZE)
+		return false;
+	*size = pages * PAGE_SIZE;
+	if (base >= limit)
+		*size = 0;
+	else if (*size > limit - base)
+		*size = limit - base;
+	return true;
+}
+
+uint64_t memmap_ram_end(const struct memmap *map)
+{
+	uint64_t end = 0;
+
+	for (uint32_t i = 0; i < map->count; i++)
+		if (map->ranges[i].type == MEMORY_RAM)
+			end = range_end(&map->ranges[i]);
+	return end;
 }
 
 uint64_t memmap_end(const struct memmap *map)

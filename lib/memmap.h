@@ -61,6 +61,15 @@ bool memmap_find_lowest(const struct memmap *map, uint64_t size, uint64_t align,
 bool memmap_find_highest(const struct memmap *map, uint64_t size, uint64_t align, uint64_t low,
 			 uint64_t high, uint64_t *base);
 
+/*
+ * A range of `pages` pages as firmware names it. Returns false when it is none: it does not begin
+ * at a page, or wraps. `size`: the bytes of it that lie below `limit`, which can be 0.
+ */
+bool memmap_pages(uint64_t base, uint64_t pages, uint64_t limit, uint64_t *size);
+
+/* First address above all RAM; 0 when there is none. */
+uint64_t memmap_ram_end(const struct memmap *map);
+
 /* First address above all ranges, of any type; 0 for an empty map. */
 uint64_t memmap_end(const struct memmap *map);
 

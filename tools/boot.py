@@ -75,8 +75,8 @@ def bare_linux_image(image, kernel=KERNEL, initrd=INITRD, cmdline=""):
 
 
 def firmware_image(image, config, firmware):
-    """Manfred on a machine whose firmware has locked VMX off, `lock-vmx`, or runs with 5-level
-    paging, `la57`."""
+    """Manfred on a machine whose firmware has locked VMX off, `lock-vmx`, runs with 5-level
+    paging, `la57`, or has ranges in its memory map that cannot be, `memory-map`."""
     files = {BOOT_FILE: CHAIN_LOADER, firmware: b"yes"}
     manfred_image(image, config, files, name="next.efi")
 

@@ -123,6 +123,22 @@ class TestVmxLockedOff:
         log.ends("failed", "vmx-locked")
 
 
+class TestOddMemoryMap:
+    """A range at 2^48, which four levels of EPT would map at 0 again, and one that wraps."""
+
+    @pytest.fixture(scope="class")
+    def log(self, manfred):
+        config = {"guest": "selftest", "tests": "ept.*"}
+        return manfred(config, firmware="memory-map")
+
+    def test_is_said(self, log):
+        log.says(r"memory map: 0x200000000000001 pages from 0xfffffffffffff000 on are no range")
+
+    def test_the_guest_runs(self, log):
+        log.lacks(r"^not ok")
+        log.ends("ok")
+
+
 class TestSmallMachine:
     """64 MB, of which the firmware leaves no piece large enough for the VMM."""
 

@@ -6,8 +6,9 @@
  * off; with a file \acpi one whose firmware has these ACPI tables. The file is
  * their memory from ACPI_ADDRESS on, and begins with the root pointer. With a
  * file \la57 it is one whose firmware runs with 5-level paging, with a file
- * \small-screen one with a screen of 640x480, and with a file \no-execute one
- * that lets nothing be executed in the memory that it gives away.
+ * \small-screen one with a screen of 640x480, with a file \no-execute one
+ * that lets nothing be executed in the memory that it gives away, and with a file
+ * \memory-map one whose memory map goes on with ranges that cannot be.
  */
 #include <efi.h>
 
@@ -137,6 +138,47 @@ static void shrink_screen_if_asked(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume)
 	}
 }
 
+/* 2 MiB above what EPT translates, and a range that wraps. */
+static const struct {
+	UINT64 start, pages;
+} odd_ranges[] = { { 1ULL << 48, 512 }, { 0xfffffffffffff000, 0x0200000000000001 } };
+
+#define ODD_RANGES (sizeof(odd_ranges) / sizeof(odd_ranges[0]))
+
+static EFI_GET_MEMORY_MAP map_of_firmware;
+
+static EFI_STATUS EFIAPI map_with_odd_ranges(UINTN *size, EFI_MEMORY_DESCRIPTOR *map, UINTN *key,
+					     UINTN *descriptor_size, UINT32 *version)
+{
+	const UINTN capacity = *size;
+	const EFI_STATUS status = map_of_firmware(size, map, key, descriptor_size, version);
+	EFI_MEMORY_DESCRIPTOR *next;
+
+	if (EFI_ERROR(status) && status != EFI_BUFFER_TOO_SMALL)
+		return status;
+	next = (EFI_MEMORY_DESCRIPTOR *)((UINT8 *)map + *size);
+	*size += ODD_RANGES * *descriptor_size;
+	if (EFI_ERROR(status) || *size > capacity)
+		return EFI_BUFFER_TOO_SMALL;
+	for (UINTN i = 0; i < ODD_RANGES; i++) {
+		*next = (EFI_MEMORY_DESCRIPTOR){ .Type = EfiReservedMemoryType,
+						 .PhysicalStart = odd_ranges[i].start,
+						 .NumberOfPages = odd_ranges[i].pages };
+		next = (EFI_MEMORY_DESCRIPTOR *)((UINT8 *)next + *descriptor_size);
+	}
+	return EFI_SUCCESS;
+}
+
+static void add_odd_ranges_if_asked(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume)
+{
+	EFI_FILE_PROTOCOL *file;
+
+	if (EFI_ERROR(open_file(system, volume, L"\\memory-map", &file)))
+		return;
+	map_of_firmware = system->BootServices->GetMemoryMap;
+	system->BootServices->GetMemoryMap = map_with_odd_ranges;
+}
+
 static EFI_STATUS install_acpi_if_asked(EFI_SYSTEM_TABLE *system, EFI_HANDLE volume)
 {
 	EFI_GUID guid = ACPI_20_TABLE_GUID;
@@ -243,6 +285,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	next->LoadOptionsSize = sizeof(options);
 	lock_vmx_if_asked(system, self->DeviceHandle);
 	shrink_screen_if_asked(system, self->DeviceHandle);
+	add_odd_ranges_if_asked(system, self->DeviceHandle);
 	print_tsc();
 	return system->BootServices->StartImage(handle, NULL, NULL);
 }

@@ -86,6 +86,10 @@ volatile void *mmio_map(uint64_t address, uint64_t size)
 
 	bool mapped = true;
 
+	if (address >= MMIO_END || size > MMIO_END - address)
+		panic("device-address",
+		      "a device at 0x%llx: the VMM has no addresses for devices above 64 TiB",
+		      (unsigned long long)address);
 	spin_lock(&lock);
 	for (uint64_t page = first; page < end; page += PAGE_SIZE)
 		mapped &= memory_is_mapped((const void *)(MMIO_BASE + page), 1) ||
@@ -104,7 +108,7 @@ volatile void *framebuffer_map(uint64_t address, uint64_t size)
 	const uint64_t end = (address + size + PAGE_MASK) & ~PAGE_MASK;
 	bool mapped;
 
-	if (end > VMM_BASE - MMIO_BASE)
+	if (end > MMIO_END)
 		return NULL;
 	spin_lock(&lock);
 	mapped = paging_map(&space, MMIO_BASE + first, first, end - first, PAGE_WRITE,

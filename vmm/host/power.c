@@ -26,6 +26,8 @@ const void *acpi_map(uint64_t physical, size_t size)
 {
 	const void *const address = phys_to_virt(physical);
 
+	if (physical >= MMIO_END || size > MMIO_END - physical)
+		return NULL;
 	return memory_is_mapped(address, size) ? address : (const void *)mmio_map(physical, size);
 }
 

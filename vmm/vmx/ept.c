@@ -172,16 +172,32 @@ static struct guest_ram largest_ram(const struct memmap *map)
 	return ram;
 }
 
+/* What a guest-physical address can be, of what four levels translate: 48 bits. */
+static uint64_t address_limit(void)
+{
+	const uint64_t levels = level_size(LEVEL_PML4 + 1);
+
+	return machine.physical_mask < levels ? machine.physical_mask + 1 : levels;
+}
+
+/* Firmware's map goes on with ranges that are no RAM, up to addresses that no processor has. */
+uint64_t ept_machine_end(const struct boot_info *boot)
+{
+	uint64_t end = memmap_ram_end(&boot->memmap);
+
+	if (end < 4 * SIZE_1G)
+		end = 4 * SIZE_1G;
+	return end < address_limit() ? end : address_limit();
+}
+
 void ept_create(struct vm *vm)
 {
 	vm->ept = page_alloc();
 	vtd_write_back(vm->ept, PAGE_SIZE);
 	vm->ept_pointer = virt_to_phys(vm->ept) | EPTP_WRITE_BACK | EPTP_WALK_4;
 	if (vm->devices == VM_DEVICES_PASSTHROUGH) {
-		/* RAM and the classic device hole; what lies above is mapped when it is touched. */
-		const uint64_t ram_end = memmap_end(&vm->boot->memmap);
-
-		map_machine(vm, 0, ram_end > 4 * SIZE_1G ? ram_end : 4 * SIZE_1G);
+		/* What lies above is mapped when it is touched. */
+		map_machine(vm, 0, ept_machine_end(vm->boot));
 		vm->ram = largest_ram(&vm->memmap);
 		return;
 	}
@@ -229,9 +245,7 @@ static bool map_missing(struct vm *vm, uint64_t guest_physical)
 		    MTRR_WB);
 		return true;
 	}
-	/* Four levels translate 48 bits, however many the processor has. */
-	if (hole_in(vm, page, PAGE_SIZE).size != 0 || page > machine.physical_mask ||
-	    page >= level_size(LEVEL_PML4 + 1))
+	if (hole_in(vm, page, PAGE_SIZE).size != 0 || page >= address_limit())
 		return false;
 	/* A device above RAM: as much around it as is unmapped and of one kind. */
 	map_machine(vm, page & ~(SIZE_2M - 1), (page & ~(SIZE_2M - 1)) + SIZE_2M);

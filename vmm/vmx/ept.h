@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct boot_info;
 struct vm;
 
 /* Guest-physical memory that the VMM sees in one piece; whole pages. */
@@ -17,6 +18,12 @@ struct guest_ram {
 /* This memory is another guest's, or these registers the VMM's: a guest that has the machine's
  * devices does not get it. Before its EPT is made. */
 void ept_exclude(uint64_t base, uint64_t size);
+
+/*
+ * What lies below this is mapped from the start for a guest that has the machine's devices: all
+ * RAM, and the devices below 4 GiB.
+ */
+uint64_t ept_machine_end(const struct boot_info *boot);
 
 /* Build the tables: the VM's own memory, or the machine without the VMM's region and without
  * what is excluded. */

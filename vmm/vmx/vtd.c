@@ -111,8 +111,7 @@ static bool needs_x2apic(const struct boot_info *boot)
 /* Memory that the firmware's devices go on using must be the guest's, and in its EPT. */
 static bool reserved_is_reachable(const struct boot_info *boot)
 {
-	const uint64_t ram_end = memmap_end(&boot->memmap);
-	const uint64_t end = ram_end > 4 * SIZE_1G ? ram_end : 4 * SIZE_1G;
+	const uint64_t end = ept_machine_end(boot);
 
 	for (uint32_t i = 0; i < dmar.reserved_count; i++) {
 		const struct dmar_range *const range = &dmar.reserved[i];

@@ -70,6 +70,42 @@ TEST(refuses_wrapping_and_ignores_empty)
 	assert_int_equal(memmap_end(&map), 0);
 }
 
+/* As firmware has been seen to name them, and worse. */
+TEST(ranges_in_pages)
+{
+	const uint64_t limit = 1ULL << 48;
+	uint64_t size = 1;
+
+	assert_true(memmap_pages(0x1000, 3, limit, &size));
+	assert_int_equal(size, 0x3000);
+	assert_true(memmap_pages(limit - 0x1000, 3, limit, &size));
+	assert_int_equal(size, 0x1000);
+	assert_true(memmap_pages(limit, 3, limit, &size));
+	assert_int_equal(size, 0);
+	assert_true(memmap_pages(0xffffffffffffe000, 1, limit, &size));
+	assert_int_equal(size, 0);
+	assert_true(memmap_pages(0x1000, 0, limit, &size));
+	assert_int_equal(size, 0);
+
+	assert_false(memmap_pages(0xfffffffffffff000, 0x0200000000000001, limit, &size));
+	assert_false(memmap_pages(0xfffffffffffff000, 2, limit, &size));
+	assert_false(memmap_pages(0x1000, 0x0010000000000001, limit, &size));
+	assert_false(memmap_pages(0, UINT64_MAX, limit, &size));
+	assert_false(memmap_pages(0x1800, 1, limit, &size));
+}
+
+TEST(ram_ends_before_what_is_reserved)
+{
+	assert_int_equal(memmap_ram_end(&map), 0);
+	assert_true(memmap_set(&map, 0x5000, 0x1000, MEMORY_RESERVED));
+	assert_int_equal(memmap_ram_end(&map), 0);
+	assert_true(memmap_set(&map, 0x1000, 0x2000, MEMORY_RAM));
+	assert_int_equal(memmap_ram_end(&map), 0x3000);
+	assert_true(memmap_set(&map, 0x7000, 0x2000, MEMORY_RAM));
+	assert_true(memmap_set(&map, 0x9000, 0x2000, MEMORY_ACPI_NVS));
+	assert_int_equal(memmap_ram_end(&map), 0x9000);
+}
+
 TEST(full_map_stays_as_it_is)
 {
 	struct memmap before;
@@ -215,6 +251,8 @@ int main(void)
 		cmocka_unit_test_setup(merges_neighbours_of_one_type_only, set_up),
 		cmocka_unit_test_setup(swallows_several_ranges, set_up),
 		cmocka_unit_test_setup(refuses_wrapping_and_ignores_empty, set_up),
+		cmocka_unit_test_setup(ranges_in_pages, set_up),
+		cmocka_unit_test_setup(ram_ends_before_what_is_reserved, set_up),
 		cmocka_unit_test_setup(full_map_stays_as_it_is, set_up),
 		cmocka_unit_test_setup(random_sets_agree_with_an_array, set_up),
 		cmocka_unit_test_setup(limits_ram, set_up),

@@ -204,7 +204,7 @@ static void random_machine(void)
 
 static uint64_t mapped_end(void)
 {
-	const uint64_t end = memmap_end(&boot.memmap);
+	const uint64_t end = memmap_ram_end(&boot.memmap);
 
 	return end > SIZE_4G ? end : SIZE_4G;
 }
@@ -364,6 +364,52 @@ TEST(no_addresses_that_the_processor_has_not)
 	assert_false(ept_map_missing(&vm, 1ULL << 48 | VMM_AT));
 	assert_true(ept_map_missing(&vm, (1ULL << 48) - 1));
 	check_machine(8 * SIZE_1G);
+}
+
+static void visit_below_limit(const struct leaf *leaf)
+{
+	assert_true(leaf->guest + leaf->size <= machine.physical_mask + 1);
+	visit_machine(leaf);
+}
+
+/*
+ * Firmware reserves addresses that the processor has not, or that four levels do not translate:
+ * not the pages at 0 once more, and no tables for the terabytes below.
+ */
+TEST(ranges_above_all_addresses)
+{
+	static const struct {
+		unsigned int bits;
+		uint64_t reserved;
+	} cases[] = { { 39, 1ULL << 39 },
+		      { 39, 1ULL << 45 },
+		      { 39, 1ULL << 48 },
+		      { 52, 1ULL << 48 },
+		      { 52, (1ULL << 52) - SIZE_2M },
+		      { 46, 1ULL << 45 } };
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		set_up(NULL);
+		machine.ept_vpid_cap = EPT_CAP_2M;
+		machine.physical_mask = (1ULL << cases[i].bits) - 1;
+		machine.mtrr.physical_bits = cases[i].bits;
+		assert_true(memmap_set(&boot.memmap, cases[i].reserved, SIZE_2M, MEMORY_RESERVED));
+		create_machine();
+		covered = 0;
+		walk_all(visit_below_limit);
+		assert_int_equal(covered, 8 * SIZE_1G);
+		tear_down(NULL);
+	}
+}
+
+/* RAM there is none that a guest could have. */
+TEST(ram_above_all_addresses)
+{
+	assert_true(memmap_set(&boot.memmap, SIZE_4G, 1ULL << 40, MEMORY_RAM));
+	create_machine();
+	covered = 0;
+	walk_all(visit_below_limit);
+	assert_int_equal(covered, machine.physical_mask + 1);
 }
 
 static void set_address_bits(unsigned int bits)
@@ -552,6 +598,8 @@ int main(void)
 		RUN(the_log_is_the_vmms),
 		RUN(edges_of_the_vmm),
 		RUN(no_addresses_that_the_processor_has_not),
+		RUN(ranges_above_all_addresses),
+		RUN(ram_above_all_addresses),
 		RUN(sixty_four_terabytes),
 		RUN(a_terabyte_in_pages_of_2_mib),
 		RUN(windows_of_terabytes),

@@ -101,6 +101,11 @@ const void *acpi_map(uint64_t physical, size_t size)
 	return start < sizeof(tables) && size <= sizeof(tables) - start ? tables + start : NULL;
 }
 
+uint64_t ept_machine_end(const struct boot_info *of __attribute__((unused)))
+{
+	return 4 * SIZE_1G;
+}
+
 bool apic_is_locked_x2apic(void)
 {
 	return locked_x2apic;
