@@ -19,6 +19,7 @@
 
 #define VTD_CAP_WRITE_BUFFER	 (1ULL << 4)  /* is to be flushed by software */
 #define VTD_CAP_PROTECTED	 (3ULL << 5)  /* has a protected low or high region */
+#define VTD_CAP_CACHING_MODE	 (1ULL << 7)  /* keeps that there is no translation */
 #define VTD_CAP_WALK_4		 (1ULL << 10) /* SAGAW: tables of four levels, 48 bits */
 #define VTD_CAP_FAULTS(cap)	 ((uint32_t)((cap) >> 24 & 0x3ff) * 16) /* FRO: offset */
 #define VTD_CAP_2M		 (1ULL << 34)

@@ -88,6 +88,9 @@ static const char *unit_lacks(const struct unit *unit)
 	if (!(unit->capability & VTD_CAP_2M) ||
 	    ((machine.ept_vpid_cap & EPT_CAP_1G) && !(unit->capability & VTD_CAP_1G)))
 		return "a unit has not the page sizes of EPT";
+	/* An entry that the EPT gets later would have to be invalidated: units of silicon say 0. */
+	if (unit->capability & VTD_CAP_CACHING_MODE)
+		return "a unit keeps missing translations (caching mode)";
 	if (!(unit->extended & VTD_ECAP_QUEUE))
 		return "a unit has no queue for invalidation";
 	/* The guest would have to know of it for each interrupt of a device. */
@@ -143,6 +146,8 @@ static const char *find_units(const struct boot_info *boot)
 	if (!reserved_is_reachable(boot))
 		return "a device of the firmware uses memory that is not the guest's";
 	for (uint32_t i = 0; i < dmar.unit_count && !error; i++) {
+		if (dmar.units[i].base + dmar.units[i].size > MMIO_END)
+			return "a unit has no sound address";
 		map_registers(&units[i], &dmar.units[i]);
 		error = unit_lacks(&units[i]);
 	}

@@ -381,6 +381,8 @@ TEST(what_a_unit_may_lack)
 	expect_unused("a unit has not the page sizes of EPT");
 	units[1].cap = CAP & ~(1ULL << 35);
 	expect_unused("a unit has not the page sizes of EPT");
+	units[1].cap = CAP | 1ULL << 7;
+	expect_unused("a unit keeps missing translations (caching mode)");
 	units[1].ecap = ECAP & ~2ULL;
 	expect_unused("a unit has no queue for invalidation");
 	units[0].status = IRE;
@@ -396,6 +398,9 @@ TEST(what_the_machine_may_lack)
 	tables[DMAR_AT + 40]++;
 	expect_unused("the firmware has no table DMAR");
 	put_64(tables, DMAR_AT + DMAR_AT_ALL + 8, 0);
+	fix_checksum(tables + DMAR_AT, DMAR_LENGTH, 9);
+	expect_unused("a unit has no sound address");
+	put_64(tables, DMAR_AT + DMAR_AT_ALL + 8, 0x3fff80000000);
 	fix_checksum(tables + DMAR_AT, DMAR_LENGTH, 9);
 	expect_unused("a unit has no sound address");
 	boot.config.vtd = VTD_OFF;
