@@ -118,6 +118,8 @@ enum vector {
 #define CPUID_TOPOLOGY 0xbU
 /* CPUID leaf 0xd, subleaf 1 */
 #define CPUID_D_1_EAX_XSAVES (1U << 3)
+/* The first of the extended leaves. As leaf 0 does, its EAX tells the highest. */
+#define CPUID_EXTENDED 0x80000000U
 /* CPUID leaf 0x80000001 */
 #define CPUID_80000001_EDX_RDTSCP (1U << 27)
 #define CPUID_80000001_EDX_NX	  (1U << 20)

@@ -211,11 +211,73 @@ static void check_vmx_present(void)
 				    "'Intel Virtualization Technology' in the firmware setup");
 }
 
-/* Processors with VMX have these, and those of the TRUE ones with IA32_VMX_BASIC[55]. */
 static const uint32_t control_msrs[MACHINE_CONTROL_MSRS] = {
-	MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_PROCBASED_CTLS,  MSR_IA32_VMX_EXIT_CTLS,
-	MSR_IA32_VMX_ENTRY_CTLS,    MSR_IA32_VMX_PROCBASED_CTLS2,
+	MSR_IA32_VMX_PINBASED_CTLS,	  MSR_IA32_VMX_PROCBASED_CTLS,
+	MSR_IA32_VMX_EXIT_CTLS,		  MSR_IA32_VMX_ENTRY_CTLS,
+	MSR_IA32_VMX_PROCBASED_CTLS2,	  MSR_IA32_VMX_TRUE_PINBASED_CTLS,
+	MSR_IA32_VMX_TRUE_PROCBASED_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS,
+	MSR_IA32_VMX_TRUE_ENTRY_CTLS,	  MSR_IA32_VMX_EXIT_CTLS2,
 };
+
+/* 0 when this processor has no such MSR. */
+static uint64_t control_capability(uint32_t number)
+{
+	switch (number) {
+	case MSR_IA32_VMX_TRUE_PINBASED_CTLS:
+	case MSR_IA32_VMX_TRUE_PROCBASED_CTLS:
+	case MSR_IA32_VMX_TRUE_EXIT_CTLS:
+	case MSR_IA32_VMX_TRUE_ENTRY_CTLS:
+		if (!(rdmsr(MSR_IA32_VMX_BASIC) & VMX_BASIC_TRUE_CONTROLS))
+			return 0;
+		break;
+	case MSR_IA32_VMX_EXIT_CTLS2:
+		if (!machine_may_set(MSR_IA32_VMX_EXIT_CTLS, EXIT_SECONDARY))
+			return 0;
+		break;
+	default: /* where VMX is */
+		break;
+	}
+	return rdmsr(number);
+}
+
+/*
+ * What the first processor says of these decides for all. Not compared is what differs from core to
+ * core without harm, such as performance hints and numbers of the core.
+ */
+enum cpuid_register { CPUID_EAX, CPUID_ECX, CPUID_EDX };
+
+static const struct cpuid_choice {
+	uint32_t leaf, subleaf;
+	enum cpuid_register reg;
+	uint32_t mask;
+	const char *name;
+} cpuid_choices[MACHINE_CPUID_CHOICES] = {
+	{ 1, 0, CPUID_ECX, CPUID_1_ECX_XSAVE, "CPUID leaf 1" },
+	{ 7, 0, CPUID_ECX, CPUID_7_ECX_SHSTK, "CPUID leaf 7" },
+	{ 7, 0, CPUID_EDX, CPUID_7_EDX_IBT, "CPUID leaf 7" },
+	{ 7, 1, CPUID_EAX, CPUID_7_1_EAX_FRED | CPUID_7_1_EAX_LKGS | CPUID_7_1_EAX_WRMSRNS,
+	  "CPUID leaf 7.1" },
+	{ 0xd, 0, CPUID_EAX, UINT32_MAX, "CPUID leaf 0DH" },
+	{ 0xd, 0, CPUID_EDX, UINT32_MAX, "CPUID leaf 0DH" },
+	{ 0xd, 1, CPUID_EAX, CPUID_D_1_EAX_XFD | CPUID_D_1_EAX_XSAVES, "CPUID leaf 0DH.1" },
+	{ 0x80000001, 0, CPUID_EDX, CPUID_80000001_EDX_1G | CPUID_80000001_EDX_RDTSCP,
+	  "CPUID leaf 80000001H" },
+	{ 0x80000008, 0, CPUID_EAX, UINT16_MAX, "CPUID leaf 80000008H" },
+};
+
+/* A leaf above the highest one answers as another leaf does (SDM 2A, CPUID): it counts as 0. */
+static uint32_t cpuid_choice(const struct cpuid_choice *choice)
+{
+	const uint32_t highest = cpuid(choice->leaf & CPUID_EXTENDED, 0).eax;
+	struct cpuid_leaf leaf;
+
+	if (choice->leaf > highest)
+		return 0;
+	leaf = cpuid(choice->leaf, choice->subleaf);
+	return choice->mask & (choice->reg == CPUID_EAX	  ? leaf.eax
+			       : choice->reg == CPUID_ECX ? leaf.ecx
+							  : leaf.edx);
+}
 
 static const char *vmx_difference(void)
 {
@@ -236,16 +298,37 @@ static const char *vmx_difference(void)
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
 		if (checks[i].differs)
 			return checks[i].what;
-	for (size_t i = 0; i < sizeof(control_msrs) / sizeof(control_msrs[0]); i++)
-		if (rdmsr(control_msrs[i]) != machine.control_capabilities[i])
+	for (size_t i = 0; i < MACHINE_CONTROL_MSRS; i++)
+		if (control_capability(control_msrs[i]) != machine.control_capabilities[i])
 			return "set of VMX controls";
+	return NULL;
+}
+
+static const char *cpuid_difference(void)
+{
+	for (size_t i = 0; i < MACHINE_CPUID_CHOICES; i++)
+		if (cpuid_choice(&cpuid_choices[i]) != machine.cpuid_choices[i])
+			return cpuid_choices[i].name;
 	return NULL;
 }
 
 /* The capability MSRs exist where VMX does. */
 const char *machine_difference(void)
 {
-	return machine_can_use_vmx() ? vmx_difference() : "IA32_FEATURE_CONTROL";
+	const char *difference;
+
+	if (!machine_can_use_vmx())
+		return "IA32_FEATURE_CONTROL";
+	difference = vmx_difference();
+	return difference ? difference : cpuid_difference();
+}
+
+static void note_what_all_must_have(void)
+{
+	for (size_t i = 0; i < MACHINE_CONTROL_MSRS; i++)
+		machine.control_capabilities[i] = control_capability(control_msrs[i]);
+	for (size_t i = 0; i < MACHINE_CPUID_CHOICES; i++)
+		machine.cpuid_choices[i] = cpuid_choice(&cpuid_choices[i]);
 }
 
 void machine_probe(void)
@@ -260,8 +343,7 @@ void machine_probe(void)
 	machine.cr0_fixed1 = rdmsr(MSR_IA32_VMX_CR0_FIXED1);
 	machine.cr4_fixed0 = rdmsr(MSR_IA32_VMX_CR4_FIXED0);
 	machine.cr4_fixed1 = rdmsr(MSR_IA32_VMX_CR4_FIXED1);
-	for (size_t i = 0; i < sizeof(control_msrs) / sizeof(control_msrs[0]); i++)
-		machine.control_capabilities[i] = rdmsr(control_msrs[i]);
+	note_what_all_must_have();
 	missing = choose_controls(&machine.controls);
 	if (machine.controls.proc2 & PROC2_EPT) {
 		machine.ept_vpid_cap = rdmsr(MSR_IA32_VMX_EPT_VPID_CAP);

@@ -17,7 +17,8 @@ struct vmx_controls {
 	uint32_t pin, proc, proc2, exit, entry;
 };
 
-#define MACHINE_CONTROL_MSRS 5
+#define MACHINE_CONTROL_MSRS  10
+#define MACHINE_CPUID_CHOICES 9
 
 struct machine {
 	uint64_t vmx_basic;
@@ -28,6 +29,7 @@ struct machine {
 	uint64_t xcr0_supported;
 	uint64_t physical_mask;				     /* bits of a physical address */
 	uint64_t control_capabilities[MACHINE_CONTROL_MSRS]; /* as the first processor has them */
+	uint32_t cpuid_choices[MACHINE_CPUID_CHOICES];	     /* the same of CPUID */
 	struct vmx_controls controls;
 	bool has_preemption_timer; /* with saving of its value */
 	bool has_monitor_trap;
@@ -50,8 +52,8 @@ void machine_probe(void);
 bool machine_can_use_vmx(void);
 
 /*
- * What of VMX is other on this processor than on the first one, so that it cannot share VMCS
- * set-ups with it; NULL: nothing.
+ * What of VMX, or of CPUID as far as the VMM chooses by it, is other on this processor than on the
+ * first one, so that it cannot share guests with it; NULL: nothing.
  */
 const char *machine_difference(void);
 

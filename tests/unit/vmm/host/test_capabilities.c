@@ -77,16 +77,39 @@ static const struct capability {
 static char names[NAMES_MAX][NAME_SIZE]; /* of what is missed, each once */
 static unsigned int name_count;
 
-struct cpuid_leaf cpuid(uint32_t leaf, uint32_t subleaf __attribute__((unused)))
+/* Of another core: this bit of that register is the other way. */
+static struct {
+	uint32_t leaf, subleaf;
+	struct cpuid_leaf bits;
+} changed;
+static uint32_t highest_leaf;
+
+struct cpuid_leaf cpuid(uint32_t leaf, uint32_t subleaf)
 {
-	if (leaf == 1)
-		return (struct cpuid_leaf){ .ecx = CPUID_1_ECX_VMX };
-	return (struct cpuid_leaf){ .eax = leaf == 0x80000008 ? 46 : 0 };
+	struct cpuid_leaf r = { 0 };
+
+	if (leaf == 0)
+		r.eax = highest_leaf;
+	else if (leaf == 1)
+		r.ecx = CPUID_1_ECX_VMX | CPUID_1_ECX_XSAVE;
+	else if (leaf == 0x80000000)
+		r.eax = 0x80000008;
+	else if (leaf == 0x80000008)
+		r.eax = 0x302e;
+	if (leaf == changed.leaf && subleaf == changed.subleaf) {
+		r.eax ^= changed.bits.eax;
+		r.ebx ^= changed.bits.ebx;
+		r.ecx ^= changed.bits.ecx;
+		r.edx ^= changed.bits.edx;
+	}
+	return r;
 }
 
 static int set_up(void **state __attribute__((unused)))
 {
 	model_reset();
+	memset(&changed, 0, sizeof(changed));
+	highest_leaf = 0xd;
 	model.msr = 0;
 	for (size_t i = 0; i < COUNT_OF(kvm); i++)
 		model_set_msr(kvm[i].msr, (uint64_t)kvm[i].may << 32 | kvm[i].must);
@@ -251,6 +274,91 @@ TEST(cores_that_differ)
 	assert_string_equal(machine_difference(), "IA32_FEATURE_CONTROL");
 }
 
+/* FRED's controls are told by an MSR of their own. */
+TEST(cores_that_differ_in_later_controls)
+{
+	const uint64_t exit = model_rdmsr(MSR_IA32_VMX_TRUE_EXIT_CTLS);
+
+	model_set_msr(MSR_IA32_VMX_EXIT_CTLS, exit | (uint64_t)EXIT_SECONDARY << 32);
+	model_set_msr(MSR_IA32_VMX_EXIT_CTLS2, 3);
+	assert_true(accepts());
+	assert_null(machine_difference());
+	model_set_msr(MSR_IA32_VMX_EXIT_CTLS2, 2);
+	assert_string_equal(machine_difference(), "set of VMX controls");
+	model_set_msr(MSR_IA32_VMX_EXIT_CTLS2, 3);
+	assert_null(machine_difference());
+	model_set_msr(MSR_IA32_VMX_TRUE_EXIT_CTLS, exit ^ (uint64_t)EXIT_LOAD_CET << 32);
+	assert_string_equal(machine_difference(), "set of VMX controls");
+}
+
+/* MSRs that a processor need not have are not read there. */
+static void expect_no_optional(uint32_t number)
+{
+	assert_int_not_equal(number, MSR_IA32_VMX_EXIT_CTLS2);
+	assert_false(number >= MSR_IA32_VMX_TRUE_PINBASED_CTLS &&
+		     number <= MSR_IA32_VMX_TRUE_ENTRY_CTLS);
+}
+
+TEST(first_processors_with_vmx)
+{
+	model_set_msr(MSR_IA32_VMX_BASIC, KVM_BASIC & ~VMX_BASIC_TRUE_CONTROLS);
+	model_set_msr(MSR_IA32_VMX_PINBASED_CTLS, model_rdmsr(MSR_IA32_VMX_TRUE_PINBASED_CTLS));
+	model_set_msr(MSR_IA32_VMX_PROCBASED_CTLS, model_rdmsr(MSR_IA32_VMX_TRUE_PROCBASED_CTLS));
+	model_set_msr(MSR_IA32_VMX_EXIT_CTLS, model_rdmsr(MSR_IA32_VMX_TRUE_EXIT_CTLS));
+	model_set_msr(MSR_IA32_VMX_ENTRY_CTLS, model_rdmsr(MSR_IA32_VMX_TRUE_ENTRY_CTLS));
+	model.on_rdmsr = expect_no_optional;
+	assert_true(accepts());
+	assert_null(machine_difference());
+}
+
+/* What decides for all processors has to be on all; what is a core's own need not. */
+TEST(cores_whose_cpuid_differs)
+{
+	static const struct {
+		uint32_t leaf, subleaf;
+		struct cpuid_leaf bits;
+		const char *what;
+	} cases[] = {
+		{ 1, 0, { .ecx = CPUID_1_ECX_XSAVE }, "CPUID leaf 1" },
+		{ 7, 0, { .ecx = CPUID_7_ECX_SHSTK }, "CPUID leaf 7" },
+		{ 7, 0, { .edx = CPUID_7_EDX_IBT }, "CPUID leaf 7" },
+		{ 7, 1, { .eax = CPUID_7_1_EAX_FRED }, "CPUID leaf 7.1" },
+		{ 7, 1, { .eax = CPUID_7_1_EAX_LKGS }, "CPUID leaf 7.1" },
+		{ 7, 1, { .eax = CPUID_7_1_EAX_WRMSRNS }, "CPUID leaf 7.1" },
+		{ 0xd, 0, { .eax = 0x4 }, "CPUID leaf 0DH" },
+		{ 0xd, 0, { .edx = 0x40000000 }, "CPUID leaf 0DH" },
+		{ 0xd, 1, { .eax = CPUID_D_1_EAX_XFD }, "CPUID leaf 0DH.1" },
+		{ 0x80000001, 0, { .edx = CPUID_80000001_EDX_1G }, "CPUID leaf 80000001H" },
+		{ 0x80000008, 0, { .eax = 1 }, "CPUID leaf 80000008H" },
+		{ 1, 0, { .ebx = 0xff000000, .ecx = CPUID_1_ECX_OSXSAVE }, NULL },
+		{ 7, 0, { .ecx = CPUID_7_ECX_OSPKE }, NULL },
+		{ 7, 1, { .eax = 7U << 10 }, NULL }, /* fast short string operations */
+		{ 0xd, 0, { .ebx = 0x340 }, NULL },  /* follows XCR0 */
+		{ 0xb, 0, { .edx = 1 }, NULL },
+	};
+
+	assert_true(accepts());
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		const char *what;
+
+		changed.leaf = cases[i].leaf;
+		changed.subleaf = cases[i].subleaf;
+		changed.bits = cases[i].bits;
+		what = machine_difference();
+		if (cases[i].what)
+			assert_string_equal(what, cases[i].what);
+		else
+			assert_null(what);
+	}
+
+	/* Leaves that there are not count as 0. */
+	changed.leaf = 7;
+	changed.subleaf = 1;
+	changed.bits = (struct cpuid_leaf){ .eax = CPUID_7_1_EAX_FRED };
+	highest_leaf = 6;
+	assert_null(machine_difference());
+}
+
 static void refuse_write(uint32_t number, uint64_t value __attribute__((unused)))
 {
 	fail_msg("WRMSR to 0x%x", number);
@@ -280,6 +388,9 @@ int main(void)
 		cmocka_unit_test_setup(hidden_instructions_exit, set_up),
 		cmocka_unit_test_setup(no_vpids_without_invvpid, set_up),
 		cmocka_unit_test_setup(cores_that_differ, set_up),
+		cmocka_unit_test_setup(cores_that_differ_in_later_controls, set_up),
+		cmocka_unit_test_setup(first_processors_with_vmx, set_up),
+		cmocka_unit_test_setup(cores_whose_cpuid_differs, set_up),
 		cmocka_unit_test_setup(smm_is_left_to_the_firmware, set_up),
 	};
 
