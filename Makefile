@@ -113,7 +113,7 @@ $(eval $(call object_rules,model,MODEL_CFLAGS))
 $(filter %.asm.o,$(VMM_OBJECTS)): build/gen/offsets.inc
 
 # What guests pay for at every exit: no frame pointers there. A backtrace passes these functions over.
-HOT_PATH := run/sched vcpu/context vcpu/timer run/startup vcpu/vcpu vcpu/rip fred/native exits/table vcpu/cpuid_policy \
+HOT_PATH := run/sched vcpu/context vcpu/timer run/startup vcpu/vcpu run/create run/enter vcpu/rip fred/native exits/table vcpu/cpuid_policy \
 	vcpu/msr_policy vcpu/event vmx/ept exits/hypercall soft/soft soft/engine soft/walk
 $(HOT_PATH:%=build/vmm/vmm/%.c.o): VMM_CFLAGS += -fomit-frame-pointer
 # The VMM has no vector registers: its stack needs no more than a register's alignment, and keeping
@@ -315,7 +315,7 @@ vmm_test = $(eval $(call vmm_test_uses,$(1),$(2)))
 $(call vmm_test,exits/test_hypercall,vcpu/event.c)
 $(call vmm_test,run/test_sched,vcpu/event.c vcpu/timer.c)
 $(call vmm_test,run/test_apic_store,run/store_decode.c)
-$(call vmm_test,vcpu/test_reset,vcpu/event.c vcpu/timer.c vcpu/control_registers.c exits/livelock.c)
+$(call vmm_test,run/test_reset,vcpu/event.c vcpu/timer.c vcpu/control_registers.c exits/livelock.c)
 $(call vmm_test,host/test_smp,host/ap_start.asm)
 $(call vmm_test,run/test_snapshot,vcpu/event.c fred/native.c vcpu/context.c vcpu/timer.c)
 $(call vmm_test,fred/test_native,host/host_fred.c)
@@ -325,7 +325,7 @@ $(call vmm_test,soft/test_soft,vcpu/event.c fred/native.c soft/decode.c soft/eng
 # The file under test: the same path without "test_".
 $(foreach test,$(VMM_TESTS:build/unit/%=%),$(eval build/unit/$(test): \
 	build/model/tests/unit/$(test).c.o build/model/$(dir $(test))$(patsubst test_%,%,$(notdir $(test))).c.o))
-$(VMM_TESTS): build/model/tests/unit/model/model.c.o build/unit/host.a
+$(VMM_TESTS): build/model/tests/unit/model/model.c.o build/model/vmm/vcpu/end_request.c.o build/unit/host.a
 	@mkdir -p $(@D)
 	$(call say,LD )
 	$(Q)$(CC) $(UNIT_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -Wl,-z,noexecstack -lcmocka -o $@

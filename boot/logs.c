@@ -30,7 +30,7 @@ static const uint64_t places[] = {
 static struct logring *last_ring; /* of the boot before */
 static struct logring *ring;	  /* of this one */
 
-void logring_written(const void *start, size_t size)
+static void write_back(const void *start, size_t size)
 {
 	const uintptr_t end = (uintptr_t)start + size;
 
@@ -200,6 +200,7 @@ void logs_save(struct loader *loader)
 	} else {
 		loader_log(loader, "no log of a boot before has survived in memory");
 	}
+	logring_written = write_back;
 	ring = logring_create((void *)(uintptr_t)info->log_base, LOG_SIZE, read_tsc());
 }
 

@@ -20,6 +20,14 @@ struct record {
 _Static_assert(sizeof(struct record) == RECORD_ALIGN, "so that the end never cuts one");
 _Static_assert(sizeof(struct logring) % RECORD_ALIGN == 0, "so that records are aligned");
 
+void (*logring_written)(const void *start, size_t size);
+
+static void written(const void *start, size_t size)
+{
+	if (logring_written)
+		logring_written(start, size);
+}
+
 static uint32_t header_check(const struct logring *log)
 {
 	return crc32(0, log, offsetof(struct logring, check));
@@ -60,7 +68,7 @@ struct logring *logring_create(void *memory, size_t size, uint64_t session)
 	log->session = session;
 	log->capacity = (uint32_t)(size - sizeof(*log)) & ~(RECORD_ALIGN - 1);
 	log->check = header_check(log);
-	logring_written(memory, size);
+	written(memory, size);
 	return log;
 }
 
@@ -81,8 +89,8 @@ static void copy_in(struct logring *log, uint64_t position, const char *text, si
 
 	memcpy(&log->ring[position % log->capacity], text, head);
 	memcpy(log->ring, text + head, length - head);
-	logring_written(&log->ring[position % log->capacity], head);
-	logring_written(log->ring, length - head);
+	written(&log->ring[position % log->capacity], head);
+	written(log->ring, length - head);
 }
 
 /* The place is taken first, so that whoever interrupts takes another. */
@@ -95,7 +103,7 @@ static void write_record(struct logring *log, const char *text, uint32_t length)
 	copy_in(log, position + sizeof(record), text, length);
 	record.check = record_check(log, &record);
 	copy_in(log, position, (const char *)&record, sizeof(record));
-	logring_written(log, sizeof(*log));
+	written(log, sizeof(*log));
 }
 
 void logring_write(struct logring *log, const char *text, size_t length)

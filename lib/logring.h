@@ -29,10 +29,10 @@ struct logring_text {
 };
 
 /*
- * The program that uses the library has this: these bytes are written, and have to get from the
+ * The program that uses the library may set this: these bytes are written, and have to get from the
  * processor's caches to the memory.
  */
-void logring_written(const void *start, size_t size);
+extern void (*logring_written)(const void *start, size_t size);
 
 /* Make an empty log of `size` bytes of memory, aligned to 16; NULL when that is not enough. */
 struct logring *logring_create(void *memory, size_t size, uint64_t session);

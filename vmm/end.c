@@ -24,9 +24,16 @@
 
 static enum at_end at_end;
 
+static void fail(const char *reason) __attribute__((noreturn));
+static void fail(const char *reason)
+{
+	machine_end(END_FAILED, reason);
+}
+
 void end_init(const struct boot_info *boot)
 {
 	at_end = boot->config.at_end;
+	panic_set_end(machine_end_begin, fail);
 }
 
 void machine_end_begin(void)

@@ -4,11 +4,7 @@
 #define VMM_END_H
 
 #include "lib/boot_info.h"
-
-enum end_status { END_OK, END_FAILED };
-
-/* How the guest left, where manfred.cfg has no at_end. */
-enum end_wish { END_WISH_NONE, END_WISH_POWEROFF, END_WISH_REBOOT };
+#include "vmm/vcpu/end_request.h"
 
 void end_init(const struct boot_info *boot);
 

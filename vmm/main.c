@@ -4,11 +4,19 @@
 #include <stdint.h>
 
 #include "lib/boot_info.h"
+#include "lib/logring.h"
 #include "lib/x86/cpu.h"
 #include "vmm/host/apic.h"
+#include "vmm/base/screen.h"
+#include "vmm/base/serial.h"
 #include "vmm/fred/native.h"
+#include "vmm/guest_end.h"
 #include "vmm/host/cpu.h"
 #include "vmm/end.h"
+#include "vmm/host_events.h"
+#include "vmm/run/create.h"
+#include "vmm/run/enter.h"
+#include "vmm/run/startup.h"
 #include "vmm/selftest/checks.h"
 #include "vmm/host/power.h"
 #include "vmm/base/log.h"
@@ -21,6 +29,11 @@
 #include "vmm/host/x86.h"
 
 void vmm_main(const struct boot_info *boot) __attribute__((noreturn));
+
+/* entry.asm */
+void vcpu_launch(struct vcpu *vcpu) __attribute__((noreturn));
+void vcpu_resume(struct vcpu *vcpu) __attribute__((noreturn));
+extern const uint8_t vmexit_entry[], vmexit_entry_traced[], vmexit_entry_watched[];
 
 #define ENDLESS 1000000
 
@@ -59,6 +72,37 @@ static void do_damage(enum debug_fault fault)
 	}
 }
 
+static void start_log(const struct boot_info *boot)
+{
+	struct logring *ring = NULL;
+
+	logring_written = cpu_write_back;
+	if (boot->log_size != 0)
+		ring = logring_open(phys_to_virt(boot->log_base), boot->log_size);
+	log_init(boot->config.log, ring);
+	if (boot->config.console & CONSOLE_SERIAL)
+		serial_init(&boot->uart);
+	log_set_consoles(boot->config.console & CONSOLE_SERIAL ? serial_write : NULL,
+			 (boot->config.console & CONSOLE_SCREEN) && screen_init(&boot->framebuffer)
+				 ? screen_write
+				 : NULL);
+}
+
+/* What lower rooms call of upper ones. */
+static void connect_rooms(void)
+{
+	static const struct guest_entry entry = {
+		.exit = vmexit_entry,
+		.exit_traced = vmexit_entry_traced,
+		.exit_watched = vmexit_entry_watched,
+		.launch = vcpu_launch,
+		.resume = vcpu_resume,
+	};
+
+	enter_init(&entry);
+	startup_set_guest_end(guest_end_carry_out);
+}
+
 static void log_memory(void)
 {
 	uint64_t used, total;
@@ -81,14 +125,16 @@ static void enter_vmx(void)
 
 void vmm_main(const struct boot_info *boot)
 {
+	end_init(boot); /* how a boot ends that cannot go on */
+	host_events_init();
 	memory_init(boot); /* the rest of the region, the page tables: before any allocation */
 	cpu_init(0);	   /* GDT, TSS, IDT, per-CPU data: from here on a fault is caught */
-	log_init(boot);	   /* the consoles: from here on it is reported */
-	end_init(boot);
+	start_log(boot);   /* the consoles: from here on it is reported */
 	log_info("VMM at 0x%llx, %llu MiB of RAM, %u processors",
 		 (unsigned long long)boot->vmm_base,
 		 (unsigned long long)(memmap_ram_size(&boot->memmap) >> 20), boot->processor_count);
 	do_damage(boot->config.debug);
+	connect_rooms();
 	io_init(boot->rsdp); /* how to turn the machine off */
 	machine_probe();     /* what VMX can do here */
 	fred_probe();	     /* what FRED can do, and how guests get its MSRs */

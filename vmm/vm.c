@@ -7,6 +7,7 @@
 #include "lib/layout.h"
 #include "lib/string.h"
 #include "vmm/host/cpu.h"
+#include "vmm/run/create.h"
 #include "vmm/vcpu/exit_counts.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/vcpu/guest_walk.h"

@@ -12,10 +12,6 @@ _Static_assert(LOG_SIZE <= SAMPLE_MAX, "a seed");
 
 static _Alignas(16) uint8_t memory[4 * SAMPLE_MAX];
 
-void logring_written(const void *start __attribute__((unused)), size_t size __attribute__((unused)))
-{
-}
-
 size_t fuzz_seed(unsigned int number, uint8_t *buffer)
 {
 	static const char line[] =

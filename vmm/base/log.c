@@ -9,42 +9,39 @@
 #include "lib/logring.h"
 #include "lib/string.h"
 #include "vmm/host/cpu.h"
-#include "vmm/end.h"
-#include "vmm/base/memory.h"
-#include "vmm/base/screen.h"
-#include "vmm/base/serial.h"
 #include "vmm/base/spinlock.h"
 #include "vmm/host/x86.h"
 
-#define LINE_MAX   512
-#define CACHE_LINE 64U
+#define LINE_MAX 512
 
 static enum log_level level_wanted;
-static bool serial_wanted;
 static struct logring *ring; /* for the next boot; NULL: no memory for it */
-static bool has_screen;
-static bool screen_wanted;
+static log_sink *serial;     /* NULL: none */
+static log_sink *screen;
+static bool screen_is_guests; /* it is not written then */
 static bool serial_shared;
 static struct spinlock lock;	 /* of the consoles */
 static const struct cpu *holder; /* of the lock */
+static void (*begin_end)(void);
+static void (*end_boot)(const char *reason) __attribute__((noreturn));
 
-void log_init(const struct boot_info *boot)
+void log_init(enum log_level level, struct logring *for_next_boot)
 {
-	level_wanted = boot->config.log;
-	if (boot->log_size != 0)
-		ring = logring_open(phys_to_virt(boot->log_base), boot->log_size);
-	serial_wanted = boot->config.console & CONSOLE_SERIAL;
-	if (serial_wanted)
-		serial_init(&boot->uart);
-	has_screen = (boot->config.console & CONSOLE_SCREEN) && screen_init(&boot->framebuffer);
-	screen_wanted = has_screen;
+	level_wanted = level;
+	ring = for_next_boot;
+}
+
+void log_set_consoles(log_sink *to_serial, log_sink *to_screen)
+{
+	serial = to_serial;
+	screen = to_screen;
 }
 
 void log_share_consoles(void)
 {
 	serial_shared = true;
 	/* The guest draws on the screen as it likes; two writers would only spoil it. */
-	screen_wanted = false;
+	screen_is_guests = true;
 }
 
 void log_take_back_consoles(void)
@@ -52,7 +49,7 @@ void log_take_back_consoles(void)
 	/* Whoever held it was stopped. */
 	__atomic_store_n(&holder, NULL, __ATOMIC_RELAXED);
 	spin_unlock(&lock);
-	screen_wanted = has_screen;
+	screen_is_guests = false;
 }
 
 bool log_enabled(enum log_level level)
@@ -60,24 +57,14 @@ bool log_enabled(enum log_level level)
 	return level <= level_wanted;
 }
 
-/* A reset would lose what only the caches have. */
-void logring_written(const void *start, size_t size)
-{
-	const uintptr_t end = (uintptr_t)start + size;
-
-	for (uintptr_t line = (uintptr_t)start & ~(uintptr_t)(CACHE_LINE - 1); line < end;
-	     line += CACHE_LINE)
-		clflush((const void *)line);
-}
-
 static void write(const char *text, size_t length)
 {
 	if (ring)
 		logring_write(ring, text, length);
-	if (serial_wanted)
-		serial_write(text, length);
-	if (screen_wanted)
-		screen_write(text, length);
+	if (serial)
+		serial(text, length);
+	if (screen && !screen_is_guests)
+		screen(text, length);
 }
 
 void log_raw(const char *text, size_t length)
@@ -137,13 +124,29 @@ void log_line(enum log_level level, const char *format, ...)
 	va_end(arguments);
 }
 
+void panic_set_end(void (*begin)(void), void (*end)(const char *reason) __attribute__((noreturn)))
+{
+	begin_end = begin;
+	end_boot = end;
+}
+
+void panic_begin(void)
+{
+	begin_end();
+}
+
+void panic_end(const char *reason)
+{
+	end_boot(reason);
+}
+
 void panic(const char *reason, const char *format, ...)
 {
 	va_list arguments;
 
-	machine_end_begin();
+	panic_begin();
 	va_start(arguments, format);
 	log_line_v(format, arguments);
 	va_end(arguments);
-	machine_end(END_FAILED, reason);
+	panic_end(reason);
 }

@@ -12,7 +12,14 @@
 
 #include "lib/boot_info.h"
 
-void log_init(const struct boot_info *boot);
+struct logring;
+
+/* What is logged, and the memory for the next boot or NULL. Nothing is written before. */
+void log_init(enum log_level level, struct logring *for_next_boot);
+
+/* The consoles, NULL for those that there are not. */
+typedef void log_sink(const char *text, size_t length);
+void log_set_consoles(log_sink *to_serial, log_sink *to_screen);
 
 /* From now on a guest has the machine's UART and screen as well. */
 void log_share_consoles(void);
@@ -40,6 +47,15 @@ bool log_enabled(enum log_level level);
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
 #define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
+
+/*
+ * How a boot ends that cannot go on. `begin` stops the other processors, so that there is one
+ * report; `end` prints the last line, with status=failed. Once, before anything that may panic.
+ */
+void panic_set_end(void (*begin)(void), void (*end)(const char *reason) __attribute__((noreturn)));
+/* For a report of several lines: begin, log_error(), end. */
+void panic_begin(void);
+void panic_end(const char *reason) __attribute__((noreturn));
 
 /* Print one line that names the cause, and end the boot with status=failed. */
 void panic(const char *reason, const char *format, ...)

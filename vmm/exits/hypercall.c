@@ -69,11 +69,12 @@ static long console_write(struct vcpu *vcpu)
 	return HYPERCALL_OK;
 }
 
-static long end(const struct vcpu *vcpu)
+static long end(struct vcpu *vcpu)
 {
 	log_info("guest %s ends with status %llu", vcpu->vm->name,
 		 (unsigned long long)vcpu->regs.rbx);
-	vm_end(vcpu->vm, vcpu->regs.rbx == 0 ? END_OK : END_FAILED, "guest-end");
+	guest_ends(vcpu, vcpu->regs.rbx == 0 ? END_OK : END_FAILED, "guest-end");
+	return HYPERCALL_OK;
 }
 
 /*

@@ -4,6 +4,7 @@
 
 #include "lib/string.h"
 #include "vmm/exits/table.h"
+#include "vmm/run/enter.h"
 #include "vmm/vcpu/exit_counts.h"
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vmx/vmcs.h"

@@ -13,7 +13,6 @@
 #include "lib/layout.h"
 #include "lib/x86/ports.h"
 #include "vmm/base/spinlock.h"
-#include "vmm/end.h"
 #include "vmm/exits/table.h"
 #include "vmm/host/power.h"
 #include "vmm/host/x86.h"
@@ -158,7 +157,8 @@ static bool powers_off(const struct output *out)
 	       PM1_SLEEP_TYPE((uint32_t)byte << 8) == power->sleep_5a;
 }
 
-static void write_port(struct output *out)
+/* False: it ends the machine, which has not got it. */
+static bool write_port(struct vcpu *vcpu, struct output *out)
 {
 	enum end_wish wish = END_WISH_NONE;
 
@@ -170,9 +170,10 @@ static void write_port(struct output *out)
 	else
 		port_out(out);
 	spin_unlock(&lock);
-	if (wish != END_WISH_NONE)
-		machine_end_as_guest_wished(wish, wish == END_WISH_REBOOT ? "guest-reboot"
-									  : "guest-poweroff");
+	if (wish == END_WISH_NONE)
+		return true;
+	guest_ends_machine(vcpu, wish, wish == END_WISH_REBOOT ? "guest-reboot" : "guest-poweroff");
+	return false;
 }
 
 static void set_rax(struct vcpu *vcpu, unsigned int size, uint32_t value)
@@ -189,12 +190,14 @@ void handle_io(struct vcpu *vcpu)
 			      (uint32_t)vcpu->regs.rax };
 	const bool none = vcpu->vm->devices == VM_DEVICES_NONE;
 
-	if (qualification & IO_STRING)
+	if (qualification & IO_STRING) {
 		guest_failed(vcpu, "string-io", "string I/O on port 0x%x: not supported there",
 			     out.port);
+		return;
+	}
 	if (qualification & IO_IN)
 		set_rax(vcpu, out.size, none ? ~0U : port_in(out.port, out.size));
-	else if (!none)
-		write_port(&out);
+	else if (!none && !write_port(vcpu, &out))
+		return;
 	skip_instruction();
 }

@@ -246,8 +246,7 @@ static void handle_monitor_trap(struct vcpu *vcpu)
 }
 
 /* Apart: what it needs of the stack the frequent case need not pay for. */
-static __attribute__((noinline, cold, noreturn)) void refuse_access(struct vcpu *vcpu,
-								    uint64_t address)
+static __attribute__((noinline, cold)) void refuse_access(struct vcpu *vcpu, uint64_t address)
 {
 	const uint64_t qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
 
@@ -268,8 +267,10 @@ static void handle_ept_violation(struct vcpu *vcpu)
 
 	/* Also of a vcpu that has not noticed yet that its APIC is not watched any more. */
 	if (!(vm_is_smp(vcpu->vm) && apic_store(vcpu, address)) &&
-	    !ept_map_missing(vcpu->vm, address))
+	    !ept_map_missing(vcpu->vm, address)) {
 		refuse_access(vcpu, address);
+		return;
+	}
 	if (!event_repeat_interrupted(vcpu) &&
 	    (vmcs_read(VMCS_EXIT_QUALIFICATION) & EPT_VIOLATION_NMI_UNBLOCK))
 		event_iret_interrupted();
@@ -418,30 +419,5 @@ void vcpu_entry_failed(struct vcpu *vcpu)
 	guest_failed(vcpu, "vm-entry", "VM entry failed: %s%s%s",
 		     vmcs_instruction_error_name(vmcs_read(VMCS_INSTRUCTION_ERROR)),
 		     rule ? "; first rule broken: " : "", rule ? rule : "");
-}
-
-void guest_failed(struct vcpu *vcpu, const char *reason, const char *format, ...)
-{
-	char text[256];
-	va_list arguments;
-
-	va_start(arguments, format);
-	format_string_v(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	if (vm_is_last(vcpu->vm))
-		machine_end_begin();
-	log_error("guest %s: %s", vcpu->vm->name, text);
-	vcpu_print_registers(vcpu);
-	vmcs_dump();
-	trace_print(&vcpu->trace);
-	vm_end(vcpu->vm, END_FAILED, reason);
-}
-
-void guest_triple_fault(struct vcpu *vcpu)
-{
-	guest_failed(
-		vcpu, "triple-fault",
-		"triple fault: an exception could not be delivered, nor the double fault after it; "
-		"see the guest's IDT and stack at RIP 0x%llx",
-		(unsigned long long)vmcs_read(VMCS_GUEST_RIP));
+	sched_leave();
 }

@@ -12,21 +12,16 @@
 
 struct vcpu;
 
-/* Called by run/entry.asm with the registers saved. */
+/* Called by entry.asm with the registers saved. */
 void vcpu_handle_exit(struct vcpu *vcpu);
 /* The same with log = trace: HOST_RIP then points to a stub that calls this one. */
 void vcpu_handle_exit_traced(struct vcpu *vcpu);
 /* The same while a vcpu is watched: livelock.h. */
 void vcpu_handle_exit_watched(struct vcpu *vcpu);
-/* Called by run/entry.asm when vcpu->work is not 0. */
+/* Called by entry.asm when vcpu->work is not 0. */
 void vcpu_prepare_entry(struct vcpu *vcpu);
-/* Called by run/entry.asm when VMLAUNCH or VMRESUME falls through. */
+/* Called by entry.asm when VMLAUNCH or VMRESUME falls through. */
 void vcpu_entry_failed(struct vcpu *vcpu) __attribute__((noreturn));
-
-/* End the guest: say why, show the VMCS, and end the boot as failed. */
-void guest_failed(struct vcpu *vcpu, const char *reason, const char *format, ...)
-	__attribute__((format(printf, 3, 4), noreturn));
-void guest_triple_fault(struct vcpu *vcpu) __attribute__((noreturn));
 
 /* Handlers that have a file of their own. */
 void handle_cpuid(struct vcpu *vcpu);

@@ -6,6 +6,7 @@
 #include "lib/string.h"
 #include "lib/x86/cpu.h"
 #include "vmm/vmx/ept.h"
+#include "vmm/run/create.h"
 #include "vmm/vcpu/guest_walk.h"
 #include "lib/hypercall.h"
 #include "vmm/base/log.h"

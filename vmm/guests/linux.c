@@ -5,6 +5,7 @@
 #include "lib/linux_boot.h"
 #include "lib/string.h"
 #include "vmm/host/cpu.h"
+#include "vmm/run/create.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/vcpu/guest_walk.h"
 #include "vmm/guests/acpi.h"

@@ -3,6 +3,7 @@
 #include "lib/layout.h"
 #include "lib/multiboot.h"
 #include "vmm/vmx/ept.h"
+#include "vmm/run/create.h"
 #include "vmm/vcpu/guest_walk.h"
 #include "vmm/base/log.h"
 #include "vmm/base/memory.h"

@@ -12,6 +12,7 @@
 #include "vmm/host/x86.h"
 
 #define IST_STACK_PAGES 2
+#define CACHE_LINE	64U
 #define CPU_MEMORY	(PAGE_SIZE * (1 + (IST_COUNT - 1) * (IST_STACK_PAGES + 1)))
 /* With the VMXON region. */
 _Static_assert(CPU_MEMORY + PAGE_SIZE <= VMM_SIZE_PROCESSOR, "the loader counts on less");
@@ -96,4 +97,14 @@ void cpu_stop(void)
 size_t cpu_memory_size(void)
 {
 	return CPU_MEMORY;
+}
+
+/* A reset would lose what only the caches have. */
+void cpu_write_back(const void *start, size_t size)
+{
+	const uintptr_t end = (uintptr_t)start + size;
+
+	for (uintptr_t line = (uintptr_t)start & ~(uintptr_t)(CACHE_LINE - 1); line < end;
+	     line += CACHE_LINE)
+		clflush((const void *)line);
 }

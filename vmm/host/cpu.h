@@ -84,6 +84,9 @@ void cpu_unblock_nmis(void);
 /* For ever. */
 void cpu_stop(void) __attribute__((noreturn));
 
+/* Write these bytes from the caches to memory, where a reset finds them. */
+void cpu_write_back(const void *start, size_t size);
+
 /* Bytes of memory that one processor takes, vcpu not counted. */
 size_t cpu_memory_size(void);
 

@@ -12,7 +12,7 @@ void fred_host_enable(const uint64_t stacks[3])
 {
 	/*
 	 * A report of a fault needs a stack that is still good: level 1, where interrupts go as
-	 * well (run/entry.asm reads guest registers below RSP). NMI and #MC come at any time:
+	 * well (entry.asm reads guest registers below RSP). NMI and #MC come at any time:
 	 * level 2.
 	 */
 	uint64_t levels = 0;

@@ -7,7 +7,7 @@
 bits 64
 default rel
 
-%include "vmm/run/registers.inc"
+%include "vmm/base/registers.inc"
 
 extern trap_handle
 global trap_stubs

@@ -14,10 +14,8 @@
 #include "lib/x86/cpu.h"
 #include "lib/x86/fred.h"
 #include "vmm/host/cpu.h"
-#include "vmm/end.h"
 #include "vmm/base/log.h"
 #include "vmm/base/memory.h"
-#include "vmm/vcpu/vcpu.h"
 #include "vmm/host/x86.h"
 
 #define VECTORS		 256
@@ -44,6 +42,7 @@ extern const uint64_t trap_stubs[VECTORS];
 extern const struct fixup fixup_table_start[], fixup_table_end[];
 
 static struct gate idt[VECTORS];
+static trap_handler *nmi_handler, *interrupt_handler;
 
 static const char *const vector_names[EXCEPTION_VECTORS] = {
 	[VECTOR_DE] = "divide error",
@@ -154,11 +153,11 @@ static void report_fault(const struct trap_frame *frame)
 
 	/* A fault in the report itself: say the least, and if that faults as well, stop. */
 	if (++reports == 2)
-		machine_end(END_FAILED, "vmm-fault-in-report");
+		panic_end("vmm-fault-in-report");
 	if (reports > 2)
 		for (;;)
 			hlt();
-	machine_end_begin();
+	panic_begin();
 	log_error("fault in the VMM: %s (vector %llu), error code 0x%llx, on processor %u",
 		  vector_names[frame->vector] ? vector_names[frame->vector] : "reserved vector",
 		  (unsigned long long)frame->vector, (unsigned long long)frame->error_code,
@@ -166,7 +165,7 @@ static void report_fault(const struct trap_frame *frame)
 	print_registers(frame);
 	log_error("called from:");
 	backtrace(frame->rip, frame->rbp);
-	machine_end(END_FAILED, "vmm-fault");
+	panic_end("vmm-fault");
 }
 
 static bool fix_up(struct trap_frame *frame)
@@ -180,12 +179,18 @@ static bool fix_up(struct trap_frame *frame)
 	return false;
 }
 
+void trap_set_handlers(trap_handler *nmi, trap_handler *interrupt)
+{
+	nmi_handler = nmi;
+	interrupt_handler = interrupt;
+}
+
 void trap_handle(struct trap_frame *frame)
 {
 	if (frame->vector == VECTOR_NMI)
-		vcpu_nmi_in_host(frame);
+		nmi_handler(frame);
 	else if (frame->vector >= EXCEPTION_VECTORS)
-		vcpu_interrupt_in_host(frame);
+		interrupt_handler(frame);
 	else if (frame->vector != VECTOR_GP || !fix_up(frame))
 		report_fault(frame);
 }

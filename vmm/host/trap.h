@@ -22,6 +22,10 @@ void trap_init(void);
 /* trap.asm: the page of FRED's entry points. */
 extern const uint8_t trap_fred_entry[];
 
+/* What becomes of NMIs and interrupts that hit the VMM. Once, before the first trap_init(). */
+typedef void trap_handler(struct trap_frame *frame);
+void trap_set_handlers(trap_handler *nmi, trap_handler *interrupt);
+
 /* Called by trap.asm. Returns when the VMM can go on as the frame says. */
 void trap_handle(struct trap_frame *frame);
 

@@ -62,41 +62,40 @@ static uint64_t linear_address(const struct vcpu *vcpu, const struct store *stor
 	return code == CODE_64 ? address : (uint32_t)address;
 }
 
-/* What the store writes; ends the guest when the VMM does not know the instruction. */
-static struct store fetch_store(struct vcpu *vcpu, enum code_size code)
+/* What the store writes. False, and the guest ends, when the VMM does not know the instruction. */
+static bool fetch_store(struct vcpu *vcpu, enum code_size code, struct store *store)
 {
 	uint8_t bytes[INSTRUCTION_MAX];
 	const size_t size = guest_read_code(vcpu->vm, bytes);
-	struct store store;
 
-	if (!store_decode(bytes, size, code, &store))
-		guest_failed(vcpu, "apic-store",
-			     "the guest writes its local APIC by an instruction that is not "
-			     "decoded, at RIP 0x%llx: MOV and XCHG of 32 bits are",
-			     (unsigned long long)vmcs_read(VMCS_GUEST_RIP));
-	return store;
+	if (store_decode(bytes, size, code, store))
+		return true;
+	guest_failed(vcpu, "apic-store",
+		     "the guest writes its local APIC by an instruction that is not decoded, at "
+		     "RIP 0x%llx: MOV and XCHG of 32 bits are",
+		     (unsigned long long)vmcs_read(VMCS_GUEST_RIP));
+	return false;
 }
 
 /*
  * The offset in the APIC's page. The violation may have another cause than the operand (the
  * delivery of an event, bits that the processor sets in page tables), and a store that crosses the
- * page's start or end has a half that belongs to other memory: these end the guest.
+ * page's start or end has a half that belongs to other memory: these end the guest, and are false.
  */
-static uint32_t offset_in_page(struct vcpu *vcpu, uint64_t linear, uint64_t apic_page)
+static bool find_offset(struct vcpu *vcpu, uint64_t linear, uint64_t apic_page, uint32_t *offset)
 {
-	const uint64_t offset = linear & PAGE_MASK;
 	uint64_t physical;
 
-	if ((vmcs_read32(VMCS_IDT_VECTORING_INFO) & INTERRUPTION_VALID) ||
-	    offset > PAGE_SIZE - STORE_BYTES || !guest_translate(vcpu->vm, linear, &physical) ||
-	    (physical & ~PAGE_MASK) != apic_page)
-		guest_failed(vcpu, "apic-store",
-			     "the guest writes its local APIC otherwise than by the memory operand "
-			     "of one instruction within the page, at RIP 0x%llx, linear address "
-			     "0x%llx",
-			     (unsigned long long)vmcs_read(VMCS_GUEST_RIP),
-			     (unsigned long long)linear);
-	return (uint32_t)offset;
+	*offset = (uint32_t)(linear & PAGE_MASK);
+	if (!(vmcs_read32(VMCS_IDT_VECTORING_INFO) & INTERRUPTION_VALID) &&
+	    *offset <= PAGE_SIZE - STORE_BYTES && guest_translate(vcpu->vm, linear, &physical) &&
+	    (physical & ~PAGE_MASK) == apic_page)
+		return true;
+	guest_failed(vcpu, "apic-store",
+		     "the guest writes its local APIC otherwise than by the memory operand of one "
+		     "instruction within the page, at RIP 0x%llx, linear address 0x%llx",
+		     (unsigned long long)vmcs_read(VMCS_GUEST_RIP), (unsigned long long)linear);
+	return false;
 }
 
 bool apic_store(struct vcpu *vcpu, uint64_t guest_physical)
@@ -110,8 +109,9 @@ bool apic_store(struct vcpu *vcpu, uint64_t guest_physical)
 	if (vcpu->vm->devices != VM_DEVICES_PASSTHROUGH || (base & APIC_BASE_X2APIC) ||
 	    (guest_physical & ~PAGE_MASK) != apic_page)
 		return false;
-	store = fetch_store(vcpu, code);
-	offset = offset_in_page(vcpu, linear_address(vcpu, &store, code), apic_page);
+	if (!fetch_store(vcpu, code, &store) ||
+	    !find_offset(vcpu, linear_address(vcpu, &store, code), apic_page, &offset))
+		return true;
 	value = store.source == REGISTER_NONE ? store.immediate
 					      : (uint32_t)vcpu_gpr(vcpu, store.source);
 	/*

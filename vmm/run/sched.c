@@ -13,6 +13,7 @@
 #include "lib/x86/vmx.h"
 #include "vmm/host/apic.h"
 #include "vmm/host/cpu.h"
+#include "vmm/run/enter.h"
 #include "vmm/vcpu/event.h"
 #include "vmm/base/log.h"
 #include "vmm/host/capabilities.h"
@@ -51,7 +52,8 @@ static inline __attribute__((always_inline)) bool can_run(const struct vcpu *vcp
 	if (__builtin_expect(vcpu->startup.init || vcpu->startup.sipi, 0))
 		return true;
 	if (__builtin_expect(vcpu->state != VCPU_RUNS, 0))
-		return vcpu->state == VCPU_HALTED && (vcpu->work & (WORK_NMI | WORK_NMI_ARRIVED));
+		return vcpu->state == VCPU_ENDS ||
+		       (vcpu->state == VCPU_HALTED && (vcpu->work & (WORK_NMI | WORK_NMI_ARRIVED)));
 	return !vcpu->halted || event_ends_halt(vcpu);
 }
 

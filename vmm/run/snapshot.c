@@ -12,6 +12,8 @@
 #include "lib/x86/cpu.h"
 #include "lib/x86/fred.h"
 #include "lib/x86/msr.h"
+#include "vmm/run/create.h"
+#include "vmm/run/enter.h"
 #include "vmm/vcpu/event.h"
 #include "vmm/exits/table.h"
 #include "vmm/base/log.h"
@@ -249,6 +251,7 @@ static void destroy(struct vcpu *vcpu, const struct vcpu_snapshot *s)
 	vcpu->msr_bitmap = kept.msr_bitmap;
 	vcpu->guest_cr4_allowed = kept.guest_cr4_allowed;
 	vcpu->fred_area = kept.fred_area;
+	vcpu->end = kept.end;
 	vcpu->trace = kept.trace;
 	memcpy(vcpu->exits_by_reason, kept.exits_by_reason, sizeof(kept.exits_by_reason));
 }
@@ -266,8 +269,10 @@ static void exercise(struct vcpu *vcpu)
 	vcpu_vmcs_init(vcpu);
 	wrong = vcpu_restore(vcpu, &snapshot);
 	spin_unlock(&lock);
-	if (wrong)
+	if (wrong) {
 		guest_failed(vcpu, "snapshot", "the vcpu cannot be restored: %s", wrong);
+		return;
+	}
 	/* A VMCS that was cleared wants VMLAUNCH: not back to VMRESUME. */
 	do
 		event_prepare_entry(vcpu);
@@ -282,5 +287,6 @@ void snapshot_prepare_entry(struct vcpu *vcpu)
 	if (vcpu->soft.on ? (vcpu->work & WORK_EVENT) != 0
 			  : (vmcs_read32(VMCS_IDT_VECTORING_INFO) & INTERRUPTION_VALID) != 0)
 		exercise(vcpu);
-	event_prepare_entry(vcpu);
+	else
+		event_prepare_entry(vcpu);
 }

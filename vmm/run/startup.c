@@ -12,6 +12,7 @@
 #include "vmm/host/apic.h"
 #include "vmm/host/cpu.h"
 #include "vmm/end.h"
+#include "vmm/run/create.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/base/log.h"
 #include "vmm/vcpu/msr_policy.h"
@@ -39,6 +40,13 @@
 #define SIPI_PAGE_SHIFT	    12
 #define SIPI_SELECTOR_SHIFT 8
 #define PAGE_OF_VECTOR(v)   ((uint64_t)(v) << SIPI_PAGE_SHIFT)
+
+static void (*end_guest)(struct vcpu *vcpu) __attribute__((noreturn));
+
+void startup_set_guest_end(void (*carry_out_end)(struct vcpu *vcpu) __attribute__((noreturn)))
+{
+	end_guest = carry_out_end;
+}
 
 static bool in_x2apic_mode(void)
 {
@@ -131,6 +139,8 @@ static __attribute__((noinline)) bool carry_out(struct vcpu *vcpu)
 	struct startup how;
 	bool runs;
 
+	if (vcpu->end.requested)
+		end_guest(vcpu);
 	spin_lock(&vm->lock);
 	how = *s;
 	s->init = s->sipi = false;
@@ -182,17 +192,19 @@ void sipi_halted(struct vcpu *vcpu)
 	spin_unlock(&vm->lock);
 	/* That of a guest with the devices is a way to turn the machine off. */
 	if (last && vm->devices == VM_DEVICES_NONE)
-		vm_end(vm, END_OK, "guest-halted");
-	if (last)
-		machine_end_as_guest_wished(END_WISH_POWEROFF, "guest-halted");
+		guest_ends(vcpu, END_OK, "guest-halted");
+	else if (last)
+		guest_ends_machine(vcpu, END_WISH_POWEROFF, "guest-halted");
 	vcpu_set_work(vcpu, WORK_LOOK);
 }
 
 /* INIT of the first processor is how firmware or a keyboard controller reboots a PC. */
 static void init(struct vcpu *vcpu)
 {
-	if (vcpu->index == 0)
-		machine_end_as_guest_wished(END_WISH_REBOOT, "guest-init");
+	if (vcpu->index == 0) {
+		guest_ends_machine(cpu_current()->vcpu, END_WISH_REBOOT, "guest-init");
+		return;
+	}
 	vcpu->startup.init = true;
 	vcpu->startup.sipi = false;
 	vcpu->state = VCPU_WAITS_FOR_SIPI;

@@ -6,7 +6,7 @@
 bits 64
 default rel
 
-%include "vmm/run/registers.inc"
+%include "vmm/base/registers.inc"
 
 global fred_check_enter
 global fred_check_exit

@@ -12,6 +12,7 @@
 #include "lib/x86/fred.h"
 #include "lib/x86/msr.h"
 #include "vmm/host/apic.h"
+#include "vmm/run/create.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/fred/errata.h"
 #include "vmm/vcpu/event.h"

@@ -5,6 +5,7 @@
 #include "lib/string.h"
 #include "lib/x86/msr.h"
 #include "vmm/host/cpu.h"
+#include "vmm/run/create.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/vcpu/event.h"
 #include "vmm/base/log.h"

@@ -130,8 +130,8 @@ static inline __attribute__((always_inline)) void store_segment(const struct sof
  * event there has no handler: FRED's returns refuse such a CS, and its entry points are 64-bit
  * code.
  */
-static __attribute__((noinline, cold, noreturn)) void refuse_32_bit_ring0(
-	struct vcpu *vcpu, const struct soft_cpu *cpu)
+static __attribute__((noinline, cold)) void refuse_32_bit_ring0(struct vcpu *vcpu,
+								const struct soft_cpu *cpu)
 {
 	guest_failed(vcpu, "fred-32-bit-ring0",
 		     "software FRED: an event came in 32-bit code of ring 0 (CS 0x%x, RIP 0x%llx), "
@@ -139,8 +139,8 @@ static __attribute__((noinline, cold, noreturn)) void refuse_32_bit_ring0(
 		     cpu->cs.selector, (unsigned long long)cpu->rip);
 }
 
-/* What every use of the engine needs. */
-static void load(struct vcpu *vcpu, struct soft_cpu *cpu)
+/* What every use of the engine needs. False, and the guest ends: no event can be delivered here. */
+static __attribute__((warn_unused_result)) bool load(struct vcpu *vcpu, struct soft_cpu *cpu)
 {
 	const uint64_t interruptibility = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 
@@ -153,8 +153,10 @@ static void load(struct vcpu *vcpu, struct soft_cpu *cpu)
 	if (!(cpu->cs.rights & ACCESS_RIGHTS_L)) {
 		/* skip_instruction() leaves a carry: see handle_entry_failure(). */
 		cpu->rip = (uint32_t)cpu->rip;
-		if (cpu->cpl == 0)
+		if (cpu->cpl == 0) {
 			refuse_32_bit_ring0(vcpu, cpu);
+			return false;
+		}
 	}
 	cpu->sti_blocking = interruptibility & INTERRUPTIBILITY_STI;
 	cpu->nmi_blocking = interruptibility & INTERRUPTIBILITY_NMI;
@@ -169,6 +171,7 @@ static void load(struct vcpu *vcpu, struct soft_cpu *cpu)
 	cpu->swap_gs = false;
 	cpu->segments_changed = false;
 	cpu->single_step_pending = false;
+	return true;
 }
 
 /* For SOFT_PARTIAL, and for what always needs it. */
@@ -242,7 +245,6 @@ static void store(const struct soft_cpu *cpu)
 	store_from(cpu, NOT_KNOWN);
 }
 
-static void no_memory(struct vcpu *vcpu, const struct soft_cpu *cpu) __attribute__((noreturn));
 static void no_memory(struct vcpu *vcpu, const struct soft_cpu *cpu)
 {
 	guest_failed(vcpu, "fred-no-memory",
@@ -281,6 +283,7 @@ static void deliver(struct vcpu *vcpu, struct soft_cpu *cpu, struct event *event
 			continue;
 		case SOFT_NO_MEMORY:
 			no_memory(vcpu, cpu);
+			return;
 		case SOFT_FAULT:
 			break;
 		}
@@ -292,8 +295,10 @@ static void deliver(struct vcpu *vcpu, struct soft_cpu *cpu, struct event *event
 		 */
 		cpu->rflags |= RFLAGS_RF;
 		merged = event_merge(event, &fault, event);
-		if (merged == MERGE_TRIPLE_FAULT)
+		if (merged == MERGE_TRIPLE_FAULT) {
 			guest_triple_fault(vcpu);
+			return;
+		}
 		event->nested = merged == MERGE_SECOND;
 	}
 }
@@ -305,7 +310,8 @@ void soft_fred_deliver(struct vcpu *vcpu, const struct event *event)
 
 	if (vcpu->soft.stepping)
 		soft_fred_stepped(vcpu);
-	load(vcpu, &cpu);
+	if (!load(vcpu, &cpu))
+		return;
 	if (event->type == EVENT_EXTERNAL_INTERRUPT || event->type == EVENT_NMI)
 		vmcs_write(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
 	deliver(vcpu, &cpu, &delivered);
@@ -434,10 +440,10 @@ static void perform(struct vcpu *vcpu, struct soft_cpu *cpu,
 		load_rest(cpu);
 		result = perform_once(vcpu, cpu, instruction, &fault);
 	}
-	if (result == SOFT_NO_MEMORY)
-		no_memory(vcpu, cpu);
 	if (result == SOFT_FAULT)
 		deliver(vcpu, cpu, &fault);
+	else if (result == SOFT_NO_MEMORY)
+		no_memory(vcpu, cpu);
 	else
 		store(cpu);
 }
@@ -494,7 +500,8 @@ static __attribute__((noinline)) void exception_with_care(struct vcpu *vcpu, str
 
 	if (vcpu->soft.stepping)
 		soft_fred_stepped(vcpu);
-	load(vcpu, &cpu);
+	if (!load(vcpu, &cpu))
+		return;
 	/* The exit's RFLAGS do not always say so: BX-15, KV-1. */
 	if (event_is_fault(event))
 		cpu.rflags |= RFLAGS_RF;
@@ -719,7 +726,8 @@ static __attribute__((noinline)) bool perform_lkgs(struct vcpu *vcpu)
 	    !(vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & ACCESS_RIGHTS_L))
 		return false;
 	begin_walks(vcpu);
-	load(vcpu, &cpu);
+	if (!load(vcpu, &cpu))
+		return false;
 	instruction = fetch(&cpu);
 	if (instruction.opcode != SOFT_LKGS)
 		return false;

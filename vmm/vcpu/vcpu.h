@@ -15,6 +15,7 @@
 #include "lib/x86/vmx.h"
 #include "vmm/exits/livelock.h"
 #include "vmm/vmx/ept.h"
+#include "vmm/vcpu/end_request.h"
 #include "vmm/vcpu/event.h"
 #include "vmm/base/log.h"
 #include "vmm/soft/soft.h"
@@ -25,7 +26,7 @@
 struct cpu;
 struct trap_frame;
 
-/* In the order in which run/entry.asm pushes them: RAX is the last. */
+/* In the order in which entry.asm pushes them: RAX is the last. */
 struct guest_regs {
 	uint64_t rax, rcx, rdx, rbx, rbp, rsi, rdi;
 	uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
@@ -111,6 +112,7 @@ enum vcpu_state {
 	VCPU_RUNS,
 	VCPU_HALTED, /* with interrupts off: until NMI, INIT */
 	VCPU_WAITS_FOR_SIPI,
+	VCPU_ENDS, /* its guest has to end: end_request.h */
 };
 
 /* INIT and SIPI that were sent to a vcpu and are not carried out yet: run/startup.c, with vm->lock.
@@ -163,6 +165,7 @@ struct vcpu {
 	uint64_t switches;	  /* how often it was made current */
 	uint32_t exceptions;	  /* that exit while software FRED is off: vcpu/event.c */
 	struct endless endless;
+	struct end_request end;
 	uint64_t exits_by_reason[EXIT_REASON_COUNT];
 	struct trace trace;
 };
@@ -188,49 +191,10 @@ static inline void vcpu_clear_work(struct vcpu *vcpu, enum vcpu_work bit)
 uint64_t vcpu_gpr(const struct vcpu *vcpu, unsigned int number);
 void vcpu_set_gpr(struct vcpu *vcpu, unsigned int number, uint64_t value);
 
-/* What the vcpus of a VM share: who gives it FRED, bitmaps, EPT. Before the first vcpu. */
-void vm_prepare(struct vm *vm);
-
-/* Make a vcpu of this VM on this processor, its VMCS current, in the state of a processor after
- * INIT but for what the guest's loader sets. */
-struct vcpu *vcpu_create(struct vm *vm, uint32_t index);
-
-/* reset.c: the guest state of the current VMCS as after a reset. */
-void vcpu_set_reset_state(struct vcpu *vcpu);
-
-/* What INIT makes of the current vcpu, but for where it goes on: run/startup.c. */
-void vcpu_reset(struct vcpu *vcpu);
-
 /* Of the current VMCS, with base 0. Rights: ACCESS_RIGHTS_*. */
 void vcpu_set_segment(enum segment segment, uint16_t selector, uint32_t limit, uint32_t rights);
 
-/* Make the vcpu's VMCS new and current, as vcpu_create() leaves it. */
-void vcpu_vmcs_init(struct vcpu *vcpu);
-/* Its exits lead by endless_compare(), or no more. False: they have another way already. */
-bool vcpu_watch(const struct vcpu *vcpu, bool watched);
-/* Its VMCS is not in use any more: the processor has written back all of it. */
-void vcpu_vmcs_clear(const struct vcpu *vcpu);
-
-/* Bytes that a vcpu takes, with its stack. */
-size_t vcpu_memory_size(void);
-
-/* Enter the guest, its VMCS current; from then on the VMM runs in exits only. */
-void vcpu_run(struct vcpu *vcpu) __attribute__((noreturn));
-
-/* What the VMM's handlers of NMIs and interrupts do: these are the guest's. */
-void vcpu_nmi_in_host(struct trap_frame *frame);
-void vcpu_interrupt_in_host(struct trap_frame *frame);
-
 /* Print the guest's general registers, RIP, RSP and RFLAGS. */
 void vcpu_print_registers(const struct vcpu *vcpu);
-
-/* GDT for a guest's first instructions: the selectors of the Linux boot protocol, 0x10 and 0x18. */
-#define BOOT_GDT_SIZE 32
-void boot_gdt_write(uint64_t gdt[BOOT_GDT_SIZE / sizeof(uint64_t)]);
-
-void vcpu_set_mode64(const struct vcpu *vcpu, const struct mode64 *mode);
-
-/* Start in 32-bit protected mode without paging. */
-void vcpu_set_mode32(uint32_t rip);
 
 #endif

@@ -429,19 +429,6 @@ static void end_guest(const char *reason)
 	longjmp(*model.end, 1);
 }
 
-void guest_triple_fault(struct vcpu *vcpu __attribute__((unused)))
-{
-	end_guest("triple-fault");
-	abort();
-}
-
-void guest_failed(struct vcpu *vcpu __attribute__((unused)), const char *reason,
-		  const char *format __attribute__((unused)), ...)
-{
-	end_guest(reason);
-	abort();
-}
-
 void raise_gp(struct vcpu *vcpu __attribute__((unused)))
 {
 	model.gps++;

@@ -61,7 +61,7 @@ struct model {
 	unsigned int gps;		      /* raise_gp() */
 	unsigned int uds;		      /* raise_ud() */
 	unsigned int skips;		      /* skip_instruction() */
-	/* Where guest_failed() and guest_triple_fault() go; they fail the test when it is NULL. */
+	/* Where panic() goes; it fails the test when this is NULL. */
 	jmp_buf *end;
 	const char *end_reason;
 	char log[MODEL_LOG_SIZE]; /* what log_line() has said lately, a line each */

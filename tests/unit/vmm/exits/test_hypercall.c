@@ -113,12 +113,6 @@ void vmcs_dump(void)
 	abort();
 }
 
-void vm_end(struct vm *of __attribute__((unused)), enum end_status status __attribute__((unused)),
-	    const char *reason __attribute__((unused)))
-{
-	abort();
-}
-
 unsigned int vm_count(void)
 {
 	return guests;

@@ -5,8 +5,6 @@
  */
 #include "tests/unit/unit.h"
 
-#include <setjmp.h>
-
 #include "lib/acpi.h"
 #include "lib/layout.h"
 #include "lib/x86/ports.h"
@@ -25,8 +23,6 @@
 static struct acpi_power power;
 static struct vm vm;
 static struct vcpu vcpu;
-static jmp_buf ended;
-static enum end_wish wish;
 static struct {
 	uint16_t port;
 	unsigned int size;
@@ -38,13 +34,6 @@ static uint8_t system_control; /* port 0x92, as it can be read */
 const struct acpi_power *io_power(void)
 {
 	return &power;
-}
-
-void machine_end_as_guest_wished(enum end_wish wished, const char *reason)
-{
-	assert_string_equal(reason, wished == END_WISH_REBOOT ? "guest-reboot" : "guest-poweroff");
-	wish = wished;
-	longjmp(ended, 1);
 }
 
 static uint32_t port_is_read(uint16_t port, unsigned int size)
@@ -71,12 +60,14 @@ static void access_port(uint16_t port, unsigned int size, uint64_t flags)
 /* What an OUT of the guest makes of the machine, which gets this value unless it ends. */
 static enum end_wish out_as(uint16_t port, unsigned int size, uint32_t value, uint32_t expected)
 {
-	wish = END_WISH_NONE;
+	const struct end_request *const end = &vcpu.end;
+
+	memset(&vcpu.end, 0, sizeof(vcpu.end));
 	out_count = 0;
 	model.skips = 0;
 	vcpu.regs.rax = 0x1122334400000000 | value;
-	if (setjmp(ended) == 0) {
-		access_port(port, size, 0);
+	access_port(port, size, 0);
+	if (!end->requested) {
 		assert_int_equal(out_count, 1);
 		assert_int_equal(outs[0].port, port);
 		assert_int_equal(outs[0].size, size);
@@ -86,8 +77,11 @@ static enum end_wish out_as(uint16_t port, unsigned int size, uint32_t value, ui
 		/* The machine has not got it. */
 		assert_int_equal(out_count, 0);
 		assert_int_equal(model.skips, 0);
+		assert_true(end->of_machine);
+		assert_string_equal(end->reason, end->wish == END_WISH_REBOOT ? "guest-reboot"
+									      : "guest-poweroff");
 	}
-	return wish;
+	return end->wish;
 }
 
 static enum end_wish out(uint16_t port, unsigned int size, uint32_t value)

@@ -9,6 +9,7 @@
 #include "vmm/host/apic.h"
 #include "vmm/host/cpu.h"
 #include "vmm/fred/errata.h"
+#include "vmm/run/enter.h"
 #include "vmm/vcpu/event.h"
 #include "vmm/vcpu/guest_walk.h"
 #include "vmm/base/log.h"

@@ -11,6 +11,8 @@
 #include "tests/unit/model/model.h"
 #include "vmm/host/cpu.h"
 #include "vmm/fred/errata.h"
+#include "vmm/run/create.h"
+#include "vmm/run/enter.h"
 #include "vmm/vcpu/event.h"
 #include "vmm/vcpu/guest_walk.h"
 #include "vmm/host/capabilities.h"
@@ -372,10 +374,10 @@ TEST(what_cannot_be_restored_ends_the_guest)
 {
 	entry_rule = "some rule";
 	interrupt_in_delivery();
-	model.end = &entered;
-	restore_after_destruction();
-	model.end = NULL;
-	assert_string_equal(model.end_reason, "snapshot");
+	vcpu_set_work(&vcpu, WORK_SNAPSHOT);
+	snapshot_prepare_entry(&vcpu);
+	assert_true(vcpu.end.requested);
+	assert_string_equal(vcpu.end.reason, "snapshot");
 }
 
 static void check_event(struct event event)

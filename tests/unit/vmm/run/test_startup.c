@@ -11,6 +11,7 @@
 #include "vmm/host/apic.h"
 #include "vmm/host/cpu.h"
 #include "vmm/end.h"
+#include "vmm/run/create.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/vcpu/msr_policy.h"
 #include "vmm/run/startup.h"
@@ -50,8 +51,6 @@ static struct vcpu *init_during_reset; /* INIT is sent to it while it carries ou
 static bool sipi_follows;
 static uint64_t sent[VCPUS];  /* by each APIC of the machine, the last command */
 static struct mode64 started; /* of a guest without devices */
-static enum end_wish wish;
-static jmp_buf end;
 
 /* ---- What run/startup.c calls ---- */
 
@@ -134,22 +133,6 @@ void apic_reset(void)
 	apic_resets++;
 }
 
-void machine_end_as_guest_wished(enum end_wish w, const char *reason)
-{
-	wish = w;
-	model.end_reason = reason;
-	longjmp(end, 1);
-}
-
-void vm_end(struct vm *of, enum end_status status, const char *reason)
-{
-	assert_int_equal(of->devices, VM_DEVICES_NONE);
-	assert_int_equal(status, END_OK);
-	wish = END_WISH_NONE;
-	model.end_reason = reason;
-	longjmp(end, 1);
-}
-
 /* ---- Helpers ---- */
 
 static void on(unsigned int index)
@@ -172,7 +155,6 @@ static void set_up(unsigned int count, enum vm_devices devices, uint64_t apic_ba
 	page_writable = true;
 	init_during_reset = NULL;
 	sipi_follows = false;
-	wish = END_WISH_NONE;
 	vm.name = "test";
 	vm.devices = devices;
 	vm.vcpu_count = count;
@@ -481,26 +463,28 @@ TEST(other_commands_are_the_apics)
 	assert_int_equal(looks[1], 0);
 }
 
-/* Ends the guest: what it wished. */
-#define ENDS(statement)                 \
-	do {                            \
-		if (setjmp(end) == 0) { \
-			statement;      \
-			fail();         \
-		}                       \
-	} while (0)
+/* The guest of this vcpu is to end, and no lock is held any more: with this wish and reason. */
+static void assert_ends(unsigned int vcpu, bool of_machine, enum end_wish wish, const char *reason)
+{
+	const struct end_request *const request = &vcpus[vcpu].end;
+
+	assert_true(request->requested);
+	assert_int_equal(request->of_machine, of_machine);
+	assert_int_equal(request->wish, wish);
+	assert_string_equal(request->reason, reason);
+	assert_locked(false);
+}
 
 TEST(init_of_the_first_reboots)
 {
 	set_up_guest(BASE | APIC_BASE_X2APIC);
-	ENDS(command(0, TO_ALL | INIT));
-	assert_int_equal(wish, END_WISH_REBOOT);
-	assert_string_equal(model.end_reason, "guest-init");
+	command(0, TO_ALL | INIT);
+	assert_ends(0, true, END_WISH_REBOOT, "guest-init");
 }
 
 TEST(init_by_the_machine)
 {
-	set_up_guest(BASE);
+	set_up_guest(BASE | APIC_BASE_X2APIC);
 	start(1);
 	on(1);
 	handle_init(&vcpus[1]);
@@ -515,8 +499,8 @@ TEST(init_by_the_machine)
 	assert_int_equal(looks[2], 0);
 
 	on(0);
-	ENDS(handle_init(&vcpus[0]));
-	assert_int_equal(wish, END_WISH_REBOOT);
+	handle_init(&vcpus[0]);
+	assert_ends(0, true, END_WISH_REBOOT, "guest-init");
 }
 
 /* All run, and nobody looks at what they send. */
@@ -652,17 +636,14 @@ TEST(the_last_that_halts_ends_the_machine)
 	set_up_running();
 	halt(1);
 	halt(0);
-	ENDS(halt(2));
-	assert_locked(false);
-	assert_int_equal(wish, END_WISH_POWEROFF);
-	assert_string_equal(model.end_reason, "guest-halted");
+	halt(2);
+	assert_ends(2, true, END_WISH_POWEROFF, "guest-halted");
 }
 
 static void halt_goes_on(unsigned int index)
 {
-	if (setjmp(end) == 0)
-		halt(index);
-	assert_int_equal(wish, END_WISH_NONE);
+	halt(index);
+	assert_false(vcpus[index].end.requested);
 }
 
 /* The NMI has come to a halted vcpu, whose processor has not begun to run it again. */
@@ -679,26 +660,27 @@ TEST(last_halt_with_an_nmi_on_the_way)
 		assert_true(carry_out(1));
 	}
 	vcpu_clear_work(&vcpus[1], WORK_NMI_ARRIVED);
-	ENDS(halt(1));
+	halt(1);
+	assert_ends(1, true, END_WISH_POWEROFF, "guest-halted");
 	/* One that waits for SIPI is not woken up by it. */
 	set_up_guest(BASE);
 	vcpu_set_work(&vcpus[1], WORK_NMI_ARRIVED);
-	ENDS(halt(0));
+	halt(0);
+	assert_ends(0, true, END_WISH_POWEROFF, "guest-halted");
 }
 
 TEST(who_never_started_counts_as_halted)
 {
 	set_up_guest(BASE);
-	ENDS(halt(0));
-	assert_int_equal(wish, END_WISH_POWEROFF);
+	halt(0);
+	assert_ends(0, true, END_WISH_POWEROFF, "guest-halted");
 }
 
 TEST(a_guest_without_devices_ends_alone)
 {
 	set_up(1, VM_DEVICES_NONE, BASE);
-	ENDS(halt(0));
-	assert_int_equal(wish, END_WISH_NONE);
-	assert_string_equal(model.end_reason, "guest-halted");
+	halt(0);
+	assert_ends(0, false, END_WISH_NONE, "guest-halted");
 	assert_int_equal(page_changes, 0);
 }
 

@@ -46,7 +46,6 @@
 static struct vm vm;
 static struct vcpu vcpu;
 static bool efer_exits, sysenter_exits, may_step;
-static jmp_buf ended;
 
 /* ---- What the sources under test call beside ---- */
 
@@ -512,12 +511,9 @@ TEST(blocking)
 
 static const char *end_of(struct event event)
 {
-	model.end = &ended;
-	model.end_reason = NULL;
-	if (setjmp(ended) == 0)
-		raise(event);
-	model.end = NULL;
-	return model.end_reason;
+	memset(&vcpu.end, 0, sizeof(vcpu.end));
+	raise(event);
+	return vcpu.end.reason;
 }
 
 TEST(a_nested_page_fault)
@@ -585,15 +581,12 @@ TEST(no_stack_at_all_is_a_triple_fault)
 static void expect_no_delivery(void (*come)(void))
 {
 	for (unsigned int i = 0; i < 2; i++) {
-		model.end = &ended;
-		model.end_reason = NULL;
+		memset(&vcpu.end, 0, sizeof(vcpu.end));
 		in_ring0();
 		set_segment(SEG_CS, 0x10, ACCESS_RIGHTS_CODE32);
-		if (setjmp(ended) == 0)
-			come();
-		model.end = NULL;
-		assert_non_null(model.end_reason);
-		assert_string_equal(model.end_reason, "fred-32-bit-ring0");
+		come();
+		assert_true(vcpu.end.requested);
+		assert_string_equal(vcpu.end.reason, "fred-32-bit-ring0");
 		assert_int_equal(FIELD(GUEST_RIP), RIP & UINT32_MAX);
 		/* Again, where the walk to the frame is known. */
 		in_ring0();

@@ -789,19 +789,13 @@ TEST(events_that_vm_entry_refuses)
 /* The first event's delivery met `second`; true when that was one fault too many. */
 static bool queue_second(const struct event *first, const struct event *second)
 {
-	jmp_buf end;
-
 	model_exit_in_delivery(EXIT_REASON_EXCEPTION_NMI, first);
 	event_complete_interrupted(&vcpu);
-	model.end = &end;
-	if (setjmp(end) != 0) {
-		model.end = NULL;
-		assert_string_equal(model.end_reason, "triple-fault");
-		return true;
-	}
 	event_queue(&vcpu, *second);
-	model.end = NULL;
-	return false;
+	if (!vcpu.end.requested)
+		return false;
+	assert_string_equal(vcpu.end.reason, "triple-fault");
+	return true;
 }
 
 static void check_second(const struct event *first, unsigned int vector, bool fred)

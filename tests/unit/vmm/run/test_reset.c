@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vmm/vcpu/reset.c with those whose state it ends: a vcpu in the middle of everything gets INIT,
+ * vmm/run/reset.c with those whose state it ends: a vcpu in the middle of everything gets INIT,
  * and begins as a new one.
  */
 #include "tests/unit/unit.h"
@@ -10,6 +10,8 @@
 #include "vmm/exits/table.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/host/x86.h"
+#include "vmm/run/create.h"
+#include "vmm/run/enter.h"
 #include "vmm/vcpu/control_registers.h"
 #include "vmm/vcpu/event.h"
 #include "vmm/vcpu/exit_counts.h"

@@ -11,6 +11,7 @@
 #include "vmm/exits/livelock.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/host/x86.h"
+#include "vmm/run/create.h"
 #include "vmm/soft/soft.h"
 #include "vmm/vcpu/control_registers.h"
 #include "vmm/vcpu/event.h"

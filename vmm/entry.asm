@@ -6,7 +6,7 @@ bits 64
 default rel
 
 %include "offsets.inc"
-%include "vmm/run/registers.inc"
+%include "vmm/base/registers.inc"
 
 extern boot_stack_top
 extern vmm_main
@@ -23,10 +23,6 @@ global vcpu_launch_end
 global vmexit_entry
 global vmexit_entry_traced
 global vmexit_entry_watched
-global cpu_unblock_nmis
-global cpu_wait
-global cpu_wait_begin
-global cpu_wait_end
 global vcpu_resume
 global vcpu_resume_begin
 global vcpu_resume_end
@@ -34,7 +30,7 @@ global vcpu_resume_end
 ; The way into the guest: %1 is VMLAUNCH or VMRESUME, RSP the registers.
 ;
 ; An NMI between the test of vcpu->work and %1 would wait for the next exit, which may never come.
-; vcpu/vcpu.c sends an NMI that hits this range back to its start: the registers are still in memory, for
+; host_events.c sends an NMI that hits this range back to its start: the registers are still in memory, for
 ; the NMI has a stack of its own. So has an interrupt that comes although it must not.
 %macro enter_guest 1
 	cmp dword [rsp + VCPU_WORK], 0
@@ -105,28 +101,3 @@ vmexit_entry_watched:
 	mov rdi, rsp
 	call vcpu_handle_exit_watched
 	jmp vcpu_resume_begin
-
-; void cpu_wait(void). An NMI between the test and HLT would not end the wait: vcpu/vcpu.c sends one that
-; hits this range back to its start.
-cpu_wait:
-cpu_wait_begin:
-	cmp dword [gs:CPU_ARRIVED], 0
-	jne cpu_wait_end
-	hlt
-cpu_wait_end:
-	ret
-
-; void cpu_unblock_nmis(void)
-cpu_unblock_nmis:
-	mov rax, rsp
-	mov ecx, ss
-	push rcx
-	push rax
-	pushfq
-	mov ecx, cs
-	push rcx
-	lea rax, [.unblocked]
-	push rax
-	iretq
-.unblocked:
-	ret
