@@ -54,6 +54,7 @@ struct chapter {
 	X(timer)            \
 	X(step)             \
 	X(misc)             \
+	X(compat)           \
 	X(io)               \
 	X(smp)              \
 	X(fred_event)       \

@@ -213,7 +213,7 @@ static long self_interrupt(struct vcpu *vcpu)
 	return HYPERCALL_OK;
 }
 
-static long call(struct vcpu *vcpu)
+static long carry_out(struct vcpu *vcpu)
 {
 	const struct guest_regs *const regs = &vcpu->regs;
 
@@ -267,6 +267,21 @@ static long call(struct vcpu *vcpu)
 	}
 }
 
+/* 32-bit code has no say in the upper halves of registers, and may not count on them. */
+static __attribute__((noinline)) long call(struct vcpu *vcpu)
+{
+	struct guest_regs *const regs = &vcpu->regs;
+
+	if (!in_64_bit_mode()) {
+		uint64_t *const operands[] = { &regs->rax, &regs->rbx, &regs->rcx,
+					       &regs->rdx, &regs->rsi, &regs->rdi };
+
+		for (size_t i = 0; i < sizeof(operands) / sizeof(operands[0]); i++)
+			*operands[i] = (uint32_t)*operands[i];
+	}
+	return carry_out(vcpu);
+}
+
 void handle_vmcall(struct vcpu *vcpu)
 {
 	if (ACCESS_RIGHTS_DPL(vmcs_read(VMCS_GUEST_SS_ACCESS_RIGHTS)) != 0) {
@@ -278,5 +293,5 @@ void handle_vmcall(struct vcpu *vcpu)
 	 * find RIP behind it, and a step is to begin with the next one.
 	 */
 	skip_instruction();
-	vcpu->regs.rax = (uint64_t)call(vcpu);
+	vcpu->regs.rax = vcpu->regs.rax == HYPERCALL_NOP ? HYPERCALL_OK : (uint64_t)call(vcpu);
 }

@@ -309,6 +309,12 @@ static void handle_entry_failure(struct vcpu *vcpu)
 		     rule ? rule : "");
 }
 
+static void handle_invalid_guest_state(struct vcpu *vcpu)
+{
+	if (!rip_wrap())
+		handle_entry_failure(vcpu);
+}
+
 static void handle_unknown(struct vcpu *vcpu)
 {
 	guest_failed(vcpu, "unexpected-exit",
@@ -352,7 +358,7 @@ static exit_handler *const exit_handlers[EXIT_REASON_COUNT] = {
 	[EXIT_REASON_IO] = handle_io,
 	[EXIT_REASON_RDMSR] = handle_rdmsr,
 	[EXIT_REASON_WRMSR] = handle_wrmsr,
-	[EXIT_REASON_ENTRY_GUEST_STATE] = handle_entry_failure,
+	[EXIT_REASON_ENTRY_GUEST_STATE] = handle_invalid_guest_state,
 	[EXIT_REASON_ENTRY_MSR_LOAD] = handle_entry_failure,
 	[EXIT_REASON_MWAIT] = raise_ud,
 	[EXIT_REASON_MONITOR_TRAP] = handle_monitor_trap,

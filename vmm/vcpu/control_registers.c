@@ -170,10 +170,9 @@ static bool cr4_is_legal(uint64_t value, uint64_t old)
 static void mov_to_cr4(struct vcpu *vcpu, uint64_t value)
 {
 	const uint64_t old = guest_cr4(vcpu);
-	const bool is_64bit = vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & ACCESS_RIGHTS_L;
 
 	if (vcpu->vm->fred != FRED_BACKEND_SOFT ||
-	    ((old ^ value) & ~(vcpu->guest_cr4_allowed | CR4_FRED)) || !is_64bit ||
+	    ((old ^ value) & ~(vcpu->guest_cr4_allowed | CR4_FRED)) || !in_64_bit_mode() ||
 	    !cr4_is_legal(value, old)) {
 		raise_gp(vcpu);
 		return;
@@ -202,6 +201,14 @@ static void access_cr8(struct vcpu *vcpu, uint64_t qualification)
 	skip_instruction();
 }
 
+/* The value for a control register. */
+static uint64_t operand(const struct vcpu *vcpu, uint64_t qualification)
+{
+	const uint64_t value = vcpu_gpr(vcpu, CR_ACCESS_GPR(qualification));
+
+	return in_64_bit_mode() ? value : (uint32_t)value;
+}
+
 void handle_cr_access(struct vcpu *vcpu)
 {
 	const uint64_t qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
@@ -210,9 +217,9 @@ void handle_cr_access(struct vcpu *vcpu)
 	if (CR_ACCESS_REGISTER(qualification) == 8)
 		access_cr8(vcpu, qualification);
 	else if (CR_ACCESS_REGISTER(qualification) == 0 && type == CR_ACCESS_MOV_TO)
-		mov_to_cr0(vcpu, vcpu_gpr(vcpu, CR_ACCESS_GPR(qualification)));
+		mov_to_cr0(vcpu, operand(vcpu, qualification));
 	else if (CR_ACCESS_REGISTER(qualification) == 4 && type == CR_ACCESS_MOV_TO)
-		mov_to_cr4(vcpu, vcpu_gpr(vcpu, CR_ACCESS_GPR(qualification)));
+		mov_to_cr4(vcpu, operand(vcpu, qualification));
 	else
 		guest_failed(vcpu, "cr-access",
 			     "control register access with qualification 0x%llx: not expected",

@@ -7,6 +7,7 @@
 #include "lib/x86/cpu.h"
 #include "vmm/soft/operands.h"
 #include "vmm/vmx/ept.h"
+#include "vmm/vcpu/rip.h"
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vmx/vmcs.h"
 
@@ -144,13 +145,14 @@ bool guest_read_linear(const struct vm *vm, uint64_t linear, void *to, uint64_t 
 
 unsigned int guest_read_code(const struct vm *vm, uint8_t *bytes)
 {
-	const bool long_mode = vmcs_read(VMCS_GUEST_EFER) & EFER_LMA;
-	const bool code64 = long_mode && (vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & ACCESS_RIGHTS_L);
+	const bool code64 = in_64_bit_mode();
 	const uint64_t rip = vmcs_read(VMCS_GUEST_RIP);
 	const uint64_t linear = code64 ? rip : (uint32_t)(rip + vmcs_read(VMCS_GUEST_CS_BASE));
 	unsigned int size = 0;
 
-	while (size < INSTRUCTION_MAX && guest_read_linear(vm, linear + size, bytes + size, 1))
+	while (size < INSTRUCTION_MAX &&
+	       guest_read_linear(vm, code64 ? linear + size : (uint32_t)(linear + size),
+				 bytes + size, 1))
 		size++;
 	return size;
 }

@@ -5,7 +5,10 @@
  */
 #include "vmm/vcpu/rip.h"
 
+#include "vmm/soft/operands.h"
 #include "vmm/vcpu/event.h"
+
+#define RIP_CARRY (1ULL << 32)
 
 /* SDM 3C 27.7.3 and 28.3.4: an instruction that exits does not do what its end would have done. */
 void rip_end_shadow(uint64_t interruptibility)
@@ -18,6 +21,16 @@ void rip_pend_single_step(void)
 {
 	if (!(vmcs_read(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF))
 		vmcs_set_bits(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS);
+}
+
+bool rip_wrap(void)
+{
+	const uint64_t rip = vmcs_read(VMCS_GUEST_RIP);
+
+	if (in_64_bit_mode() || rip < RIP_CARRY || rip - RIP_CARRY >= INSTRUCTION_MAX)
+		return false;
+	vmcs_write(VMCS_GUEST_RIP, rip - RIP_CARRY);
+	return true;
 }
 
 void skip_instruction(void)

@@ -11,6 +11,20 @@
 
 struct vcpu;
 
+/* Else the upper halves of registers do not count, and RIP has 32 bits. */
+static inline bool in_64_bit_mode(void)
+{
+	return (vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & ACCESS_RIGHTS_L) &&
+	       (vmcs_read(VMCS_GUEST_EFER) & EFER_LMA);
+}
+
+/*
+ * Where the instruction that exited is the last one in the 4 GiB of 32-bit code, rip_skip() leaves
+ * a carry in RIP. VM entry refuses that, with nothing changed, so that it can be repeated (SDM
+ * 3C, 27.8): asking here costs the exit path nothing. False: that was not the reason.
+ */
+bool rip_wrap(void);
+
 /* Go on behind the instruction that exited. */
 void skip_instruction(void);
 /* The same where the exit does not tell how long the instruction is. */

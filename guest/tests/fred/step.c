@@ -72,13 +72,55 @@ static void step_after_fault(uint64_t argument)
 	check_fred_frame(1, &expected);
 }
 
+/*
+ * The return from the breakpoint's handler has RF = 1: the instruction runs, and is not hit again.
+ * Those that a VMM may have to step over, FRED by software among others.
+ */
+#define BREAKPOINT_ON(name, text)                                                                \
+	static void name(uint64_t argument)                                                      \
+	{                                                                                        \
+		uint8_t operand[16] = { 0 };                                                     \
+		uint64_t address;                                                                \
+                                                                                                 \
+		(void)argument;                                                                  \
+		if (!has_breakpoints()) {                                                        \
+			test_skip("this processor ignores breakpoints in DR0");                  \
+			return;                                                                  \
+		}                                                                                \
+		fred_begin(&(struct fred_setup){ 0 });                                           \
+		asm volatile("leaq 1f(%%rip), %0\n\tmovq %0, %%dr0\n\tmovq %2, %%dr7\n1:\t" text \
+			     : "=&r"(address), "+m"(operand)                                     \
+			     : "r"(DR7_RESET | DR7_L0)                                           \
+			     : "rax", "memory", "cc");                                           \
+		write_dr7(DR7_RESET);                                                            \
+		fred_end();                                                                      \
+		check_fred_caught(1);                                                            \
+		check_equal("vector", FRED_SS_VECTOR(fred.events[0].stack.frame.ss), VECTOR_DB); \
+		check_equal("saved RIP", fred.events[0].stack.frame.rip, address);               \
+	}
+
+BREAKPOINT_ON(breakpoint_on_sidt, "sidt %1")
+BREAKPOINT_ON(breakpoint_on_sgdt, "sgdt %1")
+BREAKPOINT_ON(breakpoint_on_str, "str %%rax")
+BREAKPOINT_ON(breakpoint_on_sldt, "sldt %%rax")
+
 static const struct test tests[] = {
-	{ "ring0_int_n", step_over, STEP(0, 0) },     { "ring0_syscall", step_over, STEP(0, 1) },
-	{ "ring0_sysenter", step_over, STEP(0, 2) },  { "ring0_int3", step_over, STEP(0, 3) },
-	{ "ring0_int1", step_over, STEP(0, 4) },      { "ring3_int_n", step_over, STEP(3, 0) },
-	{ "ring3_syscall", step_over, STEP(3, 1) },   { "ring3_sysenter", step_over, STEP(3, 2) },
-	{ "ring3_int3", step_over, STEP(3, 3) },      { "ring3_int1", step_over, STEP(3, 4) },
-	{ "ring0_after_fault", step_after_fault, 0 }, { "ring3_after_fault", step_after_fault, 3 },
+	{ "ring0_int_n", step_over, STEP(0, 0) },
+	{ "ring0_syscall", step_over, STEP(0, 1) },
+	{ "ring0_sysenter", step_over, STEP(0, 2) },
+	{ "ring0_int3", step_over, STEP(0, 3) },
+	{ "ring0_int1", step_over, STEP(0, 4) },
+	{ "ring3_int_n", step_over, STEP(3, 0) },
+	{ "ring3_syscall", step_over, STEP(3, 1) },
+	{ "ring3_sysenter", step_over, STEP(3, 2) },
+	{ "ring3_int3", step_over, STEP(3, 3) },
+	{ "ring3_int1", step_over, STEP(3, 4) },
+	{ "ring0_after_fault", step_after_fault, 0 },
+	{ "ring3_after_fault", step_after_fault, 3 },
+	{ "breakpoint_on_sidt", breakpoint_on_sidt, 0 },
+	{ "breakpoint_on_sgdt", breakpoint_on_sgdt, 0 },
+	{ "breakpoint_on_str", breakpoint_on_str, 0 },
+	{ "breakpoint_on_sldt", breakpoint_on_sldt, 0 },
 };
 
 const struct chapter chapter_fred_step = FRED_CHAPTER("fred-step", tests);

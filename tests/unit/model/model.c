@@ -429,12 +429,13 @@ static void end_guest(const char *reason)
 	longjmp(*model.end, 1);
 }
 
-void raise_gp(struct vcpu *vcpu __attribute__((unused)))
+/* test_rip.c has the real ones. */
+__attribute__((weak)) void raise_gp(struct vcpu *vcpu __attribute__((unused)))
 {
 	model.gps++;
 }
 
-void raise_ud(struct vcpu *vcpu __attribute__((unused)))
+__attribute__((weak)) void raise_ud(struct vcpu *vcpu __attribute__((unused)))
 {
 	model.uds++;
 }
@@ -452,7 +453,7 @@ __attribute__((weak)) bool sipi_command(struct vcpu *vcpu __attribute__((unused)
 	return (icr >> 8 & 7) == 5 || (icr >> 8 & 7) == 6;
 }
 
-void skip_instruction(void)
+__attribute__((weak)) void skip_instruction(void)
 {
 	model.skips++;
 }

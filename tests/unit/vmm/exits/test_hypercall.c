@@ -195,6 +195,8 @@ static int set_up(void **state __attribute__((unused)))
 	apic_is_anothers = false;
 	yields = 0;
 	guests = 1;
+	model_set(VMCS_GUEST_EFER, EFER_LME | EFER_LMA);
+	model_set(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_CODE64);
 	return 0;
 }
 
@@ -491,6 +493,39 @@ TEST(interrupt_for_another_vcpu)
 	assert_int_equal(call(HYPERCALL_IPI, 1, 0x40, 0, 0), HYPERCALL_INVALID);
 }
 
+static long call_with_garbage(enum hypercall number, uint64_t rbx, uint64_t rcx, uint64_t rdx,
+			      uint64_t rsi)
+{
+	const uint64_t garbage = 0xdeadbeefULL << 32;
+
+	vcpu.regs = (struct guest_regs){ .rax = number | garbage,
+					 .rbx = rbx | garbage,
+					 .rcx = rcx | garbage,
+					 .rdx = rdx | garbage,
+					 .rsi = rsi | garbage };
+	handle_vmcall(&vcpu);
+	return (long)vcpu.regs.rax;
+}
+
+/* In 32-bit code they are what is left of something else. */
+TEST(upper_halves_of_operands)
+{
+	add_second();
+	assert_int_equal(call_with_garbage(HYPERCALL_NOP, 0, 0, 0, 0), HYPERCALL_UNKNOWN);
+	model_set(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_CODE32);
+	assert_int_equal(call_with_garbage(HYPERCALL_NOP, 0, 0, 0, 0), HYPERCALL_OK);
+	assert_int_equal(call_with_garbage(HYPERCALL_CONSOLE_WRITE, 0x1000, 4, 0, 0), HYPERCALL_OK);
+	assert_int_equal(call_with_garbage(HYPERCALL_IPI, 1, 0x40, 0, 0), HYPERCALL_OK);
+	assert_int_equal(second.pending_interrupts[1], 1);
+	assert_int_equal(call_with_garbage(HYPERCALL_INJECT, 0x80000b0e, 2, 0, 0x1234),
+			 HYPERCALL_OK);
+	assert_int_equal(vcpu.event.event_data, 0x1234);
+	/* Before IA-32e mode CS.L says nothing. */
+	model_set(VMCS_GUEST_EFER, EFER_LME);
+	model_set(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_CODE64);
+	assert_int_equal(call_with_garbage(HYPERCALL_NOP, 0, 0, 0, 0), HYPERCALL_OK);
+}
+
 TEST(numbers_that_are_none)
 {
 	static const uint64_t numbers[] = { 1000, 0x100000004, ~0ULL };
@@ -526,6 +561,7 @@ int main(void)
 		RUN(only_from_ring_0),
 		RUN(start_of_another_vcpu),
 		RUN(interrupt_for_another_vcpu),
+		RUN(upper_halves_of_operands),
 		RUN(numbers_that_are_none),
 	};
 

@@ -163,8 +163,13 @@ static bool faults(const struct before *state, uint64_t value)
 {
 	const bool pg = value & CR0_PG;
 
-	if (value >> 32)
-		return true;
+	/* 64-bit mode has more of the register. */
+	if (state->cs_l && state->lme && state->pg) {
+		if (value >> 32)
+			return true;
+	} else {
+		value = (uint32_t)value;
+	}
 	if (pg && !(value & CR0_PE))
 		return true;
 	if ((value & CR0_NW) && !(value & CR0_CD))
@@ -191,7 +196,7 @@ static void check_mov_to_cr0(const struct before *state, uint64_t value)
 		return;
 	}
 	assert_false(faults(state, value));
-	assert_int_equal(guest_reads_cr0(), value | CR0_ET);
+	assert_int_equal(guest_reads_cr0(), (uint32_t)value | CR0_ET);
 	assert_int_equal(vmcs_read(VMCS_GUEST_CR0) & (CR0_CD | CR0_NW | CR0_NE), CR0_NE);
 	assert_int_equal(vmcs_read(VMCS_GUEST_EFER),
 			 (state->lme ? EFER_LME : 0) |
@@ -223,13 +228,33 @@ TEST(mov_to_cr0_from_every_state)
 	assert_true(states > 20);
 }
 
+static const struct before long_mode = { .pg = true, .lme = true, .pae = true, .cs_l = true };
+
 TEST(no_reserved_half_of_cr0)
 {
-	const struct before before = { 0 };
-
 	for (unsigned int bit = 32; bit < 64; bit++) {
-		enter_state(&before);
-		assert_false(mov_to_cr(0, CR0_PE | CR0_NE | 1ULL << bit));
+		const uint64_t cr0 = enter_state(&long_mode);
+
+		assert_false(mov_to_cr(0, cr0 | 1ULL << bit));
+	}
+}
+
+/* There the register has no such half: it may hold anything. */
+TEST(half_of_cr0_outside_64_bit_mode)
+{
+	static const struct before others[] = {
+		{ .pg = false },
+		{ .pg = true },
+		{ .pg = true, .pae = true },
+		{ .pg = true, .pae = true, .lme = true }, /* compatibility mode */
+		{ .cs_l = true }, /* which says nothing outside IA-32e mode */
+	};
+
+	for (size_t i = 0; i < COUNT_OF(others); i++) {
+		const uint64_t cr0 = enter_state(&others[i]);
+
+		assert_true(mov_to_cr(0, (cr0 ^ CR0_CD) | 0xdeadbeefULL << 32));
+		assert_int_equal(guest_reads_cr0(), cr0 ^ CR0_CD);
 	}
 }
 
@@ -361,6 +386,7 @@ TEST(cr4_of_a_guest_with_software_fred)
 	vcpu.guest_cr4_allowed = CR4_PAE | CR4_PGE | CR4_LA57 | CR4_PCIDE;
 	machine.controls.proc2 = PROC2_VPID;
 	cr_set_cr4(&vcpu, CR4_PAE);
+	model_set(VMCS_GUEST_EFER, EFER_LME | EFER_LMA);
 	model_set(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_CODE32);
 	assert_false(mov_to_cr(4, CR4_PAE | CR4_FRED));
 	model_set(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_CODE64);
@@ -447,6 +473,7 @@ int main(void)
 		RUN(cr0_of_a_demanding_processor),
 		RUN(mov_to_cr0_from_every_state),
 		RUN(no_reserved_half_of_cr0),
+		RUN(half_of_cr0_outside_64_bit_mode),
 		RUN(pdptes_are_loaded_with_paging),
 		RUN(pdptes_are_not_loaded_otherwise),
 		RUN(bad_pdptes_fault),

@@ -116,6 +116,27 @@ TEST(of_pae)
 	expect_code(0x1000, 0);
 }
 
+/* An instruction that goes around the end of the 4 GiB, with PAE and in compatibility mode. */
+TEST(code_wraps_at_4_gib)
+{
+	memcpy(ram + CODE + PAGE - 2, ram + CODE, 2);
+	memcpy(ram + CODE + PAGE, ram + CODE + 2, INSTRUCTION_MAX - 2);
+	vmcs_write(VMCS_GUEST_CR4, CR4_PAE);
+	put(CR3, TABLE_2 | PRESENT, 8);
+	put(CR3 + 8 * 3, TABLE_2 | PRESENT, 8);
+	put(TABLE_2, TABLE_3 | PRESENT, 8);
+	put(TABLE_2 + 8 * 0x1ff, TABLE_3 | PRESENT, 8);
+	put(TABLE_3, (CODE + PAGE) | PRESENT, 8);
+	put(TABLE_3 + 8 * 0x1ff, CODE | PRESENT, 8);
+	expect_code(0xfffffffe, INSTRUCTION_MAX);
+	vmcs_write(VMCS_GUEST_EFER, EFER_LME | EFER_LMA);
+	vmcs_write(VMCS_GUEST_CR3, TABLE_4);
+	put(TABLE_4, 0x1000 | PRESENT, 8);
+	put(0x1000, TABLE_2 | PRESENT, 8);
+	put(0x1000 + 8 * 3, TABLE_2 | PRESENT, 8);
+	expect_code(0xfffffffe, INSTRUCTION_MAX);
+}
+
 TEST(of_64_bits)
 {
 	vmcs_write(VMCS_GUEST_CR4, CR4_PAE);
@@ -139,6 +160,7 @@ int main(void)
 		cmocka_unit_test_setup(of_4_mib, set_up),
 		cmocka_unit_test_setup(without_pse_the_bit_means_nothing, set_up),
 		cmocka_unit_test_setup(of_pae, set_up),
+		cmocka_unit_test_setup(code_wraps_at_4_gib, set_up),
 		cmocka_unit_test_setup(of_64_bits, set_up),
 	};
 
