@@ -114,7 +114,7 @@ $(filter %.asm.o,$(VMM_OBJECTS)): build/gen/offsets.inc
 
 # What guests pay for at every exit: no frame pointers there. A backtrace passes these functions over.
 HOT_PATH := run/sched vcpu/context vcpu/timer run/startup vcpu/vcpu run/create run/enter vcpu/rip fred/native exits/table vcpu/cpuid_policy \
-	vcpu/msr_policy vcpu/event vmx/ept exits/hypercall soft/soft soft/engine soft/walk
+	vcpu/msr_policy vcpu/event vmx/ept exits/hypercall exits/test_services soft/soft soft/engine soft/walk
 $(HOT_PATH:%=build/vmm/vmm/%.c.o): VMM_CFLAGS += -fomit-frame-pointer
 # The VMM has no vector registers: its stack needs no more than a register's alignment, and keeping
 # more costs two instructions in skip_instruction(), and in others.
@@ -312,7 +312,7 @@ define vmm_test_uses
 build/unit/vmm/$(1): $(patsubst %,build/model/vmm/%.o,$(2))
 endef
 vmm_test = $(eval $(call vmm_test_uses,$(1),$(2)))
-$(call vmm_test,exits/test_hypercall,vcpu/event.c)
+$(call vmm_test,exits/test_hypercall,exits/test_services.c vcpu/event.c)
 $(call vmm_test,run/test_sched,vcpu/event.c vcpu/timer.c)
 $(call vmm_test,run/test_apic_store,run/store_decode.c)
 $(call vmm_test,run/test_reset,vcpu/event.c vcpu/timer.c vcpu/control_registers.c exits/livelock.c)

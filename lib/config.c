@@ -10,7 +10,7 @@
 #include "lib/string.h"
 #include "lib/utf8.h"
 
-#define ALLOWED_MAX   192 /* room for a list of allowed names */
+#define ALLOWED_MAX   224 /* room for a list of allowed names */
 #define QUOTED_MAX    48  /* how much of a wrong word an error shows */
 #define KIBIBYTE_BITS 10
 #define SECTION_WORD  "guest"
@@ -44,6 +44,12 @@ static const struct choice guest_consoles[] = {
 static const struct choice priorities[] = {
 	{ "normal", PRIORITY_NORMAL },
 	{ "high", PRIORITY_HIGH },
+	{ NULL, 0 },
+};
+
+static const struct choice test_services[] = {
+	{ "off", TEST_SERVICES_OFF },
+	{ "on", TEST_SERVICES_ON },
 	{ NULL, 0 },
 };
 
@@ -132,6 +138,7 @@ static const struct key guest_keys[] = {
 	{ GUEST_FIELD(devices), KIND_CHOICE, .choices = devices },
 	{ GUEST_FIELD(console), KIND_CHOICE, .choices = guest_consoles },
 	{ GUEST_FIELD(priority), KIND_CHOICE, .choices = priorities },
+	{ GUEST_FIELD(test_services), KIND_CHOICE, .choices = test_services },
 	{ GUEST_FIELD(tests), KIND_TEXT, .limit = CONFIG_PATTERN_MAX, .may_be_empty = true },
 	{ GUEST_FIELD(errata), KIND_TEXT, .limit = CONFIG_ERRATA_MAX, .may_be_empty = true },
 };
@@ -702,6 +709,9 @@ static void complete_guest(struct guest_config *guest)
 			      config_guest_name(guest->kind));
 	if (guest->devices == DEVICES_BY_KIND)
 		guest->devices = guest->kind == GUEST_SELFTEST ? DEVICES_NONE : DEVICES_PASSTHROUGH;
+	if (guest->test_services == TEST_SERVICES_BY_KIND)
+		guest->test_services =
+			guest->kind == GUEST_SELFTEST ? TEST_SERVICES_ON : TEST_SERVICES_OFF;
 }
 
 bool config_complete(struct config *config, struct config_error *error)

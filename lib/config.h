@@ -26,6 +26,7 @@
 enum guest_kind { GUEST_SELFTEST, GUEST_LINUX, GUEST_MULTIBOOT };
 enum guest_devices { DEVICES_BY_KIND, DEVICES_NONE, DEVICES_PASSTHROUGH };
 enum guest_console { GUEST_CONSOLE_LOG, GUEST_CONSOLE_NONE };
+enum guest_test_services { TEST_SERVICES_BY_KIND, TEST_SERVICES_OFF, TEST_SERVICES_ON };
 enum guest_priority { PRIORITY_NORMAL, PRIORITY_HIGH };
 enum fred_mode { FRED_AUTO, FRED_NATIVE, FRED_SOFT, FRED_OFF };
 enum vtd_mode { VTD_AUTO, VTD_OFF };
@@ -59,6 +60,9 @@ struct guest_config {
 	enum guest_devices devices; /* never DEVICES_BY_KIND after config_complete() */
 	enum guest_console console; /* what becomes of text that it writes by hypercall */
 	enum guest_priority priority;
+	/* Hypercalls that reach into the VMM; never TEST_SERVICES_BY_KIND after config_complete()
+	 */
+	enum guest_test_services test_services;
 	enum fred_mode fred;
 	uint32_t cpus; /* processors that it has; 0: one without devices, all with them */
 	uint32_t cpu;  /* index of the first of them */
@@ -90,7 +94,7 @@ struct config {
 /* One line that says what is wrong and what is allowed; line 0: no line to blame. */
 struct config_error {
 	unsigned int line;
-	char text[256];
+	char text[320];
 };
 
 /* What an empty manfred.cfg means: one guest, the selftest, console = both, log = info. */

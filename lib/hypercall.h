@@ -4,6 +4,10 @@
  * arguments in RBX, RCX, RDX, RSI; the result is in RAX, all other registers
  * keep their values. Only from CPL 0; elsewhere VMCALL raises #UD, as on a
  * processor without VMX. The built-in guest knows nothing else of the VMM.
+ *
+ * INJECT, EXIT_COUNT, TRACE, VMCS_DUMP, STEP, SNAPSHOT, INTERCEPT and SWITCH are
+ * test services: the result is HYPERCALL_DENIED in a guest whose section of
+ * manfred.cfg does not have test_services = on, the default of the built-in one.
  */
 #ifndef LIB_HYPERCALL_H
 #define LIB_HYPERCALL_H
@@ -14,7 +18,11 @@
 
 enum hypercall {
 	HYPERCALL_NOP = 0, /* does nothing: for measuring */
-	/* RBX: guest-physical address, RCX: bytes. To the log as they are. */
+	/*
+	 * RBX: guest-physical address, RCX: bytes, at most 4096. To the log as they are. Result:
+	 * how many were taken. Where guests share the processor that is one line at most, so that
+	 * the others get their turns: write the rest by another call.
+	 */
 	HYPERCALL_CONSOLE_WRITE = 1,
 	/* RBX: 0 ok, else failed. The guest ends here. */
 	HYPERCALL_END = 2,
@@ -30,9 +38,9 @@ enum hypercall {
 	HYPERCALL_INJECT = 4,
 	/* RBX: basic exit reason. Result: exits of this vcpu for it so far. */
 	HYPERCALL_EXIT_COUNT = 5,
-	/* Print the newest exits (log = trace, or steps). */
+	/* Print the newest exits (log = trace, or steps). Not where guests share the processor. */
 	HYPERCALL_TRACE = 6,
-	/* Print the decoded VMCS. */
+	/* Print the decoded VMCS. Not where guests share the processor. */
 	HYPERCALL_VMCS_DUMP = 7,
 	/* The virtual clock. RBX: TSC ticks from now, RCX: vector (32 to 255) of one interrupt. */
 	HYPERCALL_TIMER = 8,
@@ -76,6 +84,7 @@ enum hypercall {
 #define HYPERCALL_QUEUED  1L
 #define HYPERCALL_UNKNOWN (-1L)
 #define HYPERCALL_INVALID (-2L)
+#define HYPERCALL_DENIED  (-3L) /* a test service, and this guest has none */
 
 /*
  * What the built-in guest finds at the guest-physical address in RDI when it

@@ -36,10 +36,24 @@ static void keep_text(const char *text, size_t length)
 	kept->length += length;
 }
 
+/* A call may take a part only. */
+static void write_to_log(const char *text, size_t length)
+{
+	while (length > 0) {
+		const long taken =
+			hypercall(HYPERCALL_CONSOLE_WRITE, (uintptr_t)text, length, 0, 0);
+
+		if (taken <= 0)
+			return;
+		text += taken;
+		length -= (size_t)taken;
+	}
+}
+
 void tap_write(const char *text, size_t length)
 {
 	if (!info.bare) {
-		hypercall(HYPERCALL_CONSOLE_WRITE, (uintptr_t)text, length, 0, 0);
+		write_to_log(text, length);
 		return;
 	}
 	results_read(&results, text, length);

@@ -13,7 +13,8 @@ static const char *const texts[] = {
 	"at_end=halt\ntests=*\ndebug=vmm-fault\nserial=pci:00:16.3\nbaud=9600\nmenu=5\n",
 	"guest=linux kernel=k cmdline=\"a b c\" memory=18446744073709551615 cpus=0",
 	"log=debug\nfred=soft\nmodule=d\n[guest main]\nguest=linux\nkernel=k\ndevices=passthrough\n"
-	"[guest b-2] # two\ncpus=2\ncpu=1\nconsole=none\npriority=high\nmemory=8M\n",
+	"[guest b-2] # "
+	"two\ncpus=2\ncpu=1\nconsole=none\npriority=high\ntest_services=on\nmemory=8M\n",
 	"[guest a]\n[guest b]\n[guest c]\n[guest d]\n[guest e]\n[guest f]\n[guest g]\n[guest h]\n",
 	"a.fred=soft b.console=log b.module=x cpu=1",
 	"module=1\nmodule=2\nmodule=3\nmodule=4\nmodule=5\nmodule=6\nmodule=7\nmodule=8\n",
@@ -42,7 +43,7 @@ static void check_guest(const struct guest_config *guest)
 	REQUIRE(guest->cpus <= CONFIG_CPUS_MAX && guest->cpu < CONFIG_CPUS_MAX);
 	REQUIRE(guest->kind <= GUEST_MULTIBOOT && guest->fred <= FRED_OFF);
 	REQUIRE(guest->devices <= DEVICES_PASSTHROUGH && guest->console <= GUEST_CONSOLE_NONE);
-	REQUIRE(guest->priority <= PRIORITY_HIGH);
+	REQUIRE(guest->priority <= PRIORITY_HIGH && guest->test_services <= TEST_SERVICES_ON);
 	REQUIRE(strnlen(guest->kernel, CONFIG_PATH_MAX) < CONFIG_PATH_MAX);
 	REQUIRE(strnlen(guest->initrd, CONFIG_PATH_MAX) < CONFIG_PATH_MAX);
 	REQUIRE(strnlen(guest->cmdline, CONFIG_CMDLINE_MAX) < CONFIG_CMDLINE_MAX);

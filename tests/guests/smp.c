@@ -21,6 +21,7 @@
 /* lib/hypercall.h */
 #define HYPERCALL_CONSOLE_WRITE 1
 #define HYPERCALL_END		2
+#define HYPERCALL_DENIED	(-3)
 
 #define APIC_BASE	   0xfee00000U
 #define APIC_ID		   0x020
@@ -599,6 +600,21 @@ static void test_stores_beside_registers(void)
 	test_equal("an exchange beside a register reads 0", old, 0);
 }
 
+/* The numbers of lib/hypercall.h: this guest's section has no test_services = on. */
+static void test_services_are_denied(void)
+{
+	static const uint32_t services[] = { 4, 5, 6, 7, 9, 11, 12, 13 };
+	bool all = true;
+
+	for (uint32_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
+		int32_t result;
+
+		asm volatile("vmcall" : "=a"(result) : "a"(services[i]), "b"(0), "c"(0), "d"(0));
+		all &= result == HYPERCALL_DENIED;
+	}
+	test("test services are denied", all);
+}
+
 static void test_start(struct cpu *cpu)
 {
 	uint32_t starts = record->starts;
@@ -924,6 +940,7 @@ static void test_its_own(void)
 	struct cpu *const cpu = &cpus[1];
 
 	try_disabled_apic();
+	test_services_are_denied();
 	test_stores_beside_registers();
 	test_start(cpu);
 	test_init(cpu);

@@ -228,6 +228,12 @@ void sched_give_way(struct vcpu *vcpu)
 	vcpu_set_work(vcpu, WORK_LOOK);
 }
 
+void sched_charge(struct vcpu *vcpu)
+{
+	if (sched_is_shared(vcpu->cpu))
+		vcpu_set_work(vcpu, WORK_LOOK);
+}
+
 static void share(const struct cpu *cpu)
 {
 	const unsigned int pages =

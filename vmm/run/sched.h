@@ -33,6 +33,12 @@ void sched_leave(void) __attribute__((noreturn));
 /* The current vcpu gives the rest of its turn to the next one, if there is one. */
 void sched_give_way(struct vcpu *vcpu);
 
+/*
+ * The VMM has spent so long on something for the current vcpu that its turn may be over: see before
+ * the next entry. The preemption timer does not count the time in the VMM.
+ */
+void sched_charge(struct vcpu *vcpu);
+
 /* Several vcpus take turns on this processor. */
 bool sched_is_shared(const struct cpu *cpu);
 

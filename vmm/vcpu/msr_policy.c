@@ -17,6 +17,7 @@
 #include "vmm/host/capabilities.h"
 #include "vmm/run/startup.h"
 #include "vmm/vcpu/rip.h"
+#include "vmm/run/sched.h"
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vmx/vmcs.h"
 #include "vmm/host/x86.h"
@@ -231,6 +232,7 @@ static bool write_apic_base(struct vcpu *vcpu, uint64_t value)
 	if ((old ^ value) & APIC_BASE_ADDRESS_MASK) {
 		log_error("guest %s wants to move the local APIC to 0x%llx: refused",
 			  vcpu->vm->name, (unsigned long long)(value & APIC_BASE_ADDRESS_MASK));
+		sched_charge(vcpu);
 		return false;
 	}
 	return wrmsr_safe(MSR_IA32_APIC_BASE, value);
@@ -295,10 +297,18 @@ static bool write_virtual(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	}
 }
 
+/* A guest may cause as many lines as it likes, in its own turns. */
+static void charge_for_line(struct vcpu *vcpu)
+{
+	if (log_enabled(LOG_DEBUG))
+		sched_charge(vcpu);
+}
+
 static void refuse(struct vcpu *vcpu, const char *instruction, uint32_t msr)
 {
 	log_debug("guest %s: %s of MSR 0x%x at RIP 0x%llx: #GP", vcpu->vm->name, instruction, msr,
 		  (unsigned long long)vmcs_read(VMCS_GUEST_RIP));
+	charge_for_line(vcpu);
 	raise_gp(vcpu);
 }
 
@@ -349,6 +359,7 @@ static __attribute__((noinline)) void write_other(struct vcpu *vcpu, uint32_t ms
 	} else if (policy && policy->write == IGNORE) {
 		log_debug("guest %s: WRMSR of MSR 0x%x dropped: %s", vcpu->vm->name, msr,
 			  policy->why);
+		charge_for_line(vcpu);
 		skip_instruction();
 	} else {
 		refuse(vcpu, "WRMSR", msr);

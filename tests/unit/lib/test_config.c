@@ -47,7 +47,30 @@ TEST(defaults)
 	assert_int_equal(config.guests[0].cpu, 0);
 	assert_true(config_complete(&config, &error));
 	assert_int_equal(config.guests[0].devices, DEVICES_NONE);
+	assert_int_equal(config.guests[0].test_services, TEST_SERVICES_ON);
 	assert_string_equal(config.guests[0].name, "selftest");
+}
+
+TEST(test_services)
+{
+	assert_true(parse_file("[guest a]\nguest = linux\nkernel = k\n"
+			       "[guest b]\n"
+			       "[guest c]\ntest_services = off\n"));
+	assert_true(config_complete(&config, &error));
+	assert_int_equal(config.guests[0].test_services, TEST_SERVICES_OFF);
+	assert_int_equal(config.guests[1].test_services, TEST_SERVICES_ON);
+	assert_int_equal(config.guests[2].test_services, TEST_SERVICES_OFF);
+	config_defaults(&config);
+	assert_true(parse_file("guest = multiboot\nkernel = k\n"));
+	assert_true(config_complete(&config, &error));
+	assert_int_equal(config.guests[0].test_services, TEST_SERVICES_OFF);
+	/* The suite of the menu has them, whatever the guest had in whose place it runs. */
+	config_choose_selftest(&config, FRED_AUTO);
+	assert_int_equal(config.guests[0].test_services, TEST_SERVICES_ON);
+	config_defaults(&config);
+	assert_true(parse_file("guest = multiboot\nkernel = k\ntest_services = on\n"));
+	assert_true(config_complete(&config, &error));
+	assert_int_equal(config.guests[0].test_services, TEST_SERVICES_ON);
 }
 
 TEST(every_key)
@@ -144,10 +167,10 @@ TEST(sizes)
 
 #define KEYS                                                                             \
 	"guest, kernel, initrd, module, cmdline, memory, cpu, fred, devices, priority, " \
-	"tests, errata, log, console, serial, baud, menu, at_end, cpus, vtd, debug"
+	"test_services, tests, errata, log, console, serial, baud, menu, at_end, cpus, vtd, debug"
 #define GUEST_KEYS                                                                            \
 	"guest, kernel, initrd, module, cmdline, memory, cpus, cpu, fred, devices, console, " \
-	"priority, tests, errata"
+	"priority, test_services, tests, errata"
 #define BYTES "allowed is a number of bytes, or one with the unit K, M or G, and 0 for all"
 
 TEST(file_errors)
@@ -180,6 +203,7 @@ TEST(file_errors)
 		{ "cpus = 513", 1, "cpus = 513: allowed are 1 to 512, and 0 for all" },
 		{ "cpu = 512", 1, "cpu = 512: allowed are 0 to 511" },
 		{ "devices = some", 1, "devices = some: allowed are none, passthrough" },
+		{ "test_services = yes", 1, "test_services = yes: allowed are off, on" },
 		{ "priority = low", 1, "priority = low: allowed are normal, high" },
 		{ "cpus = -1", 1, "cpus = -1: allowed are 1 to 512, and 0 for all" },
 		{ "cpus = 4x", 1, "cpus = 4x: allowed are 1 to 512, and 0 for all" },
@@ -658,6 +682,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(defaults, set_up),
+		cmocka_unit_test_setup(test_services, set_up),
 		cmocka_unit_test_setup(every_key, set_up),
 		cmocka_unit_test_setup(blanks_comments_and_line_ends, set_up),
 		cmocka_unit_test_setup(sizes, set_up),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vmm/exits/hypercall.c with vmm/vcpu/event.c: what a guest may have injected arrives as it asked
- * for, and what VM entry would refuse is refused.
+ * vmm/exits/hypercall.c and test_services.c with vmm/vcpu/event.c: what a guest may have injected
+ * arrives as it asked for, and what VM entry would refuse is refused; test services are for guests
+ * that have them; and nobody's text takes the time of others.
  */
 #include "tests/unit/unit.h"
 #include "lib/x86/cpu.h"
@@ -46,10 +47,11 @@ static struct cpu cpu_of_second;
 static unsigned int looks;
 static struct guest_config config;
 static char guest_text[] = "text";
-static char logged[sizeof(guest_text)];
-static char judged[sizeof(guest_text)];
+static char *lent; /* at 0x3000 */
+static char logged[512], judged[512];
 static bool can_snapshot;
-static bool apic_is_anothers;
+static bool apic_is_anothers, shares_processor;
+static unsigned int steps, dumps, traces, charges;
 static unsigned int yields, guests;
 static uint64_t rsp0_of_the_other;
 
@@ -66,6 +68,7 @@ void log_raw(const char *text, size_t length)
 {
 	assert_true(length < sizeof(logged) && vm.console_lock.taken);
 	memcpy(logged, text, length);
+	logged[length] = '\0';
 }
 
 void verdict_read(const struct vm *writer, const char *text, size_t length)
@@ -73,6 +76,7 @@ void verdict_read(const struct vm *writer, const char *text, size_t length)
 	assert_ptr_equal(writer, &vm);
 	assert_true(length < sizeof(judged) && vm.console_lock.taken);
 	memcpy(judged, text, length);
+	judged[length] = '\0';
 }
 
 void apic_send_self(uint8_t vector __attribute__((unused)))
@@ -83,6 +87,8 @@ void apic_send_self(uint8_t vector __attribute__((unused)))
 void *guest_memory(const struct vm *of __attribute__((unused)), uint64_t guest_physical,
 		   uint64_t size)
 {
+	if (guest_physical == 0x3000)
+		return lent;
 	return guest_physical == 0x1000 && size < sizeof(guest_text) ? guest_text : NULL;
 }
 
@@ -98,19 +104,22 @@ bool timer_arm(struct vcpu *of __attribute__((unused)), uint64_t ticks __attribu
 	return true;
 }
 
-bool timer_step(struct vcpu *of __attribute__((unused)), uint64_t count __attribute__((unused)))
+bool timer_step(struct vcpu *of, uint64_t count)
 {
+	assert_ptr_equal(of, &vcpu);
+	steps += (unsigned int)count;
 	return true;
 }
 
-void trace_print(const struct trace *trace __attribute__((unused)))
+void trace_print(const struct trace *trace)
 {
-	abort();
+	assert_ptr_equal(trace, &vcpu.trace);
+	traces++;
 }
 
 void vmcs_dump(void)
 {
-	abort();
+	dumps++;
 }
 
 unsigned int vm_count(void)
@@ -138,7 +147,13 @@ void sched_give_way(struct vcpu *of)
 
 bool sched_is_shared(const struct cpu *cpu __attribute__((unused)))
 {
-	return false;
+	return shares_processor;
+}
+
+void sched_charge(struct vcpu *of)
+{
+	assert_ptr_equal(of, &vcpu);
+	charges++;
 }
 
 bool snapshot_possible(void)
@@ -192,8 +207,9 @@ static int set_up(void **state __attribute__((unused)))
 	vm.config = &config;
 	vcpu.vm = &vm;
 	can_snapshot = true;
-	apic_is_anothers = false;
-	yields = 0;
+	apic_is_anothers = shares_processor = false;
+	yields = steps = dumps = traces = charges = 0;
+	config.test_services = TEST_SERVICES_ON;
 	guests = 1;
 	model_set(VMCS_GUEST_EFER, EFER_LME | EFER_LMA);
 	model_set(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_CODE64);
@@ -383,6 +399,56 @@ TEST(switch_is_measured)
 	assert_int_equal(call(HYPERCALL_SWITCH, 2, 0, 0, 0), HYPERCALL_INVALID);
 }
 
+/* ---- Test services ---- */
+
+static const enum hypercall services[] = {
+	HYPERCALL_INJECT, HYPERCALL_EXIT_COUNT, HYPERCALL_TRACE,     HYPERCALL_VMCS_DUMP,
+	HYPERCALL_STEP,	  HYPERCALL_SNAPSHOT,	HYPERCALL_INTERCEPT, HYPERCALL_SWITCH,
+};
+
+static long call_service(enum hypercall number)
+{
+	return call(number, number == HYPERCALL_INJECT ? EXCEPTION(VECTOR_UD) : 1, 0, 0, 0);
+}
+
+TEST(services_are_for_guests_that_have_them)
+{
+	static const enum guest_test_services without[] = { TEST_SERVICES_OFF,
+							    TEST_SERVICES_BY_KIND };
+	const uint64_t bitmap = vmcs_read(VMCS_EXCEPTION_BITMAP);
+
+	enable_fred();
+	for (size_t i = 0; i < COUNT_OF(without); i++)
+		for (size_t n = 0; n < COUNT_OF(services); n++) {
+			config.test_services = without[i];
+			assert_int_equal(call_service(services[n]), HYPERCALL_DENIED);
+			assert_int_equal(vcpu.work, 0);
+		}
+	assert_int_equal(steps + dumps + traces, 0);
+	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), bitmap);
+	config.test_services = TEST_SERVICES_ON;
+	for (size_t n = 0; n < COUNT_OF(services); n++)
+		assert_true(call_service(services[n]) >= 0);
+	assert_int_equal(steps, 1);
+	assert_int_equal(dumps, 1);
+	assert_int_equal(traces, 1);
+	assert_int_equal(vcpu.work, WORK_EVENT | WORK_SNAPSHOT);
+	/* What is no test service is for all. */
+	config.test_services = TEST_SERVICES_OFF;
+	assert_int_equal(call(HYPERCALL_NOP, 0, 0, 0, 0), HYPERCALL_OK);
+	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x1000, 4, 0, 0), 4);
+	assert_int_equal(call(HYPERCALL_YIELD, 0, 0, 0, 0), HYPERCALL_OK);
+}
+
+/* A serial port takes a second for them. */
+TEST(no_dumps_where_guests_share_a_processor)
+{
+	shares_processor = true;
+	assert_int_equal(call(HYPERCALL_TRACE, 0, 0, 0, 0), HYPERCALL_INVALID);
+	assert_int_equal(call(HYPERCALL_VMCS_DUMP, 0, 0, 0, 0), HYPERCALL_INVALID);
+	assert_int_equal(dumps + traces, 0);
+}
+
 /* ---- Other guests ---- */
 
 TEST(yield_and_its_count)
@@ -406,7 +472,7 @@ TEST(interrupt_where_others_have_the_apic)
 
 TEST(text_goes_to_the_log)
 {
-	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x1000, 4, 0, 0), HYPERCALL_OK);
+	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x1000, 4, 0, 0), 4);
 	assert_string_equal(logged, "text");
 	assert_string_equal(judged, "text");
 	assert_false(vm.console_lock.taken);
@@ -414,11 +480,41 @@ TEST(text_goes_to_the_log)
 	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x1000, 0x1001, 0, 0), HYPERCALL_INVALID);
 }
 
+/* The others are to have their turns in between. */
+TEST(one_line_at_a_time_where_guests_share_a_processor)
+{
+	static char text[300];
+
+	guests = 2;
+	vm.name = "alpha";
+	shares_processor = true;
+	lent = memcpy(text, "a\n\nbc\nd", 8);
+	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x3000, 8, 0, 0), 2);
+	assert_string_equal(logged, "a\n");
+	assert_string_equal(judged, "a\n");
+	assert_int_equal(charges, 1);
+	lent += 2;
+	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x3000, 6, 0, 0), 1);
+	lent += 1;
+	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x3000, 5, 0, 0), 3);
+	lent += 3;
+	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x3000, 2, 0, 0), 2);
+	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x3000, 0, 0, 0), 0);
+	/* A line that does not end. */
+	lent = memset(text, 'x', sizeof(text));
+	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x3000, sizeof(text), 0, 0),
+			 sizeof(vm.line.text));
+	/* Alone, all of it. */
+	shares_processor = false;
+	memset(text, '\n', sizeof(text));
+	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x3000, sizeof(text), 0, 0), sizeof(text));
+}
+
 TEST(text_of_one_of_several_guests)
 {
 	guests = 2;
 	vm.name = "alpha";
-	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x1000, 4, 0, 0), HYPERCALL_OK);
+	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x1000, 4, 0, 0), 4);
 	assert_string_equal(logged, "text");
 	assert_string_equal(judged, "text");
 }
@@ -426,7 +522,7 @@ TEST(text_of_one_of_several_guests)
 TEST(text_of_a_silent_guest)
 {
 	config.console = GUEST_CONSOLE_NONE;
-	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x1000, 4, 0, 0), HYPERCALL_OK);
+	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x1000, 4, 0, 0), 4);
 	assert_string_equal(logged, "");
 	assert_string_equal(judged, "text"); /* its tests count nevertheless */
 	assert_int_equal(call(HYPERCALL_CONSOLE_WRITE, 0x2000, 4, 0, 0), HYPERCALL_INVALID);
@@ -514,7 +610,7 @@ TEST(upper_halves_of_operands)
 	assert_int_equal(call_with_garbage(HYPERCALL_NOP, 0, 0, 0, 0), HYPERCALL_UNKNOWN);
 	model_set(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_CODE32);
 	assert_int_equal(call_with_garbage(HYPERCALL_NOP, 0, 0, 0, 0), HYPERCALL_OK);
-	assert_int_equal(call_with_garbage(HYPERCALL_CONSOLE_WRITE, 0x1000, 4, 0, 0), HYPERCALL_OK);
+	assert_int_equal(call_with_garbage(HYPERCALL_CONSOLE_WRITE, 0x1000, 4, 0, 0), 4);
 	assert_int_equal(call_with_garbage(HYPERCALL_IPI, 1, 0x40, 0, 0), HYPERCALL_OK);
 	assert_int_equal(second.pending_interrupts[1], 1);
 	assert_int_equal(call_with_garbage(HYPERCALL_INJECT, 0x80000b0e, 2, 0, 0x1234),
@@ -556,6 +652,9 @@ int main(void)
 		RUN(yield_and_its_count),
 		RUN(interrupt_where_others_have_the_apic),
 		RUN(text_goes_to_the_log),
+		RUN(services_are_for_guests_that_have_them),
+		RUN(no_dumps_where_guests_share_a_processor),
+		RUN(one_line_at_a_time_where_guests_share_a_processor),
 		RUN(text_of_one_of_several_guests),
 		RUN(text_of_a_silent_guest),
 		RUN(only_from_ring_0),

@@ -218,6 +218,23 @@ TEST(yield)
 	}
 }
 
+/* Time in the VMM, which the preemption timer does not count, is a part of the turn. */
+TEST(long_work_of_the_vmm_ends_the_turn)
+{
+	pass(SCHED_SLICE - 1);
+	sched_charge(model_cpu.vcpu);
+	assert_int_equal(look(), 0);
+	assert_int_equal(vmcs_read(VMCS_PREEMPTION_TIMER), 1);
+	pass(1);
+	sched_charge(model_cpu.vcpu);
+	assert_true(model_cpu.vcpu->work & WORK_LOOK);
+	assert_int_equal(look(), 1);
+	/* Alone it has no turns. */
+	model_cpu.vcpu_count = 1;
+	sched_charge(&vcpu[0]);
+	assert_int_equal(vcpu[0].work & WORK_LOOK, 0);
+}
+
 TEST(high_priority_keeps_the_processor)
 {
 	model_cpu.priorities_differ = true;
@@ -504,6 +521,7 @@ int main(void)
 		RUN(turns_go_round),
 		RUN(a_turn_goes_on_until_its_end),
 		RUN(yield),
+		RUN(long_work_of_the_vmm_ends_the_turn),
 		RUN(high_priority_keeps_the_processor),
 		RUN(alone_there_is_no_timer),
 		RUN(alone_it_does_not_always_go_on),
