@@ -21,6 +21,8 @@
 #define CR0_CD (1ULL << 30)
 #define CR0_PG (1ULL << 31)
 
+#define CR3_LAM (3ULL << 61) /* LAM_U48 and LAM_U57 */
+
 #define CR4_VME	       (1ULL << 0)
 #define CR4_PVI	       (1ULL << 1)
 #define CR4_TSD	       (1ULL << 2)
@@ -58,16 +60,21 @@
 #define RFLAGS_RESERVED (1ULL << 1) /* always 1 */
 #define RFLAGS_TF	(1ULL << 8)
 #define RFLAGS_IF	(1ULL << 9)
+#define RFLAGS_IOPL	(3ULL << 12)
 #define RFLAGS_RF	(1ULL << 16)
 #define RFLAGS_VM	(1ULL << 17)
 #define RFLAGS_AC	(1ULL << 18)
+#define RFLAGS_ALWAYS_0 0xffffffffffc08028ULL
 
 #define DR6_RESET 0xffff0ff0ULL
 #define DR7_RESET 0x400ULL
 #define DR7_GD	  (1ULL << 13)
 
-#define DEBUGCTL_LBR (1ULL << 0)
-#define DEBUGCTL_BTF (1ULL << 1)
+#define DEBUGCTL_LBR	  (1ULL << 0)
+#define DEBUGCTL_BTF	  (1ULL << 1)
+#define DEBUGCTL_BUS_LOCK (1ULL << 2)
+#define DEBUGCTL_RTM	  (1ULL << 15)
+#define DEBUGCTL_RESERVED 0xffffffffffff0038ULL
 
 enum vector {
 	VECTOR_DE = 0,
@@ -102,14 +109,18 @@ enum vector {
 #define CPUID_1_ECX_HYPERVISOR (1U << 31)
 #define CPUID_1_EDX_MTRR       (1U << 12)
 /* CPUID leaf 7, subleaf 0 */
-#define CPUID_7_EBX_INVPCID (1U << 10)
-#define CPUID_7_ECX_OSPKE   (1U << 4)
-#define CPUID_7_ECX_WAITPKG (1U << 5)
-#define CPUID_7_ECX_RDPID   (1U << 22)
+#define CPUID_7_EBX_SGX	     (1U << 2)
+#define CPUID_7_EBX_INVPCID  (1U << 10)
+#define CPUID_7_EBX_RTM	     (1U << 11)
+#define CPUID_7_ECX_OSPKE    (1U << 4)
+#define CPUID_7_ECX_WAITPKG  (1U << 5)
+#define CPUID_7_ECX_RDPID    (1U << 22)
+#define CPUID_7_ECX_BUS_LOCK (1U << 24)
 /* CPUID leaf 7, subleaf 1 */
 #define CPUID_7_1_EAX_FRED	      (1U << 17)
 #define CPUID_7_1_EAX_LKGS	      (1U << 18)
 #define CPUID_7_1_EAX_WRMSRNS	      (1U << 19)
+#define CPUID_7_1_EAX_LAM	      (1U << 26)
 #define CPUID_7_ECX_SHSTK	      (1U << 7)
 #define CPUID_7_EDX_ARCH_CAPABILITIES (1U << 29)
 #define CPUID_7_EDX_IBT		      (1U << 20)

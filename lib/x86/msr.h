@@ -12,6 +12,7 @@
 #define MSR_IA32_PRED_CMD	      0x49U
 #define MSR_IA32_BIOS_UPDT_TRIG	      0x79U
 #define MSR_IA32_BIOS_SIGN_ID	      0x8bU
+#define MSR_IA32_SMM_MONITOR_CTL      0x9bU
 #define MSR_PLATFORM_INFO	      0xceU
 #define PLATFORM_INFO_RATIOS	      0x0000ff000000ff00ULL /* largest and smallest of the TSC's clock */
 #define MSR_IA32_UMWAIT_CONTROL	      0xe1U
@@ -72,6 +73,8 @@
 #define MSR_IA32_VMX_TRUE_PROCBASED_CTLS 0x48eU
 #define MSR_IA32_VMX_TRUE_EXIT_CTLS	 0x48fU
 #define MSR_IA32_VMX_TRUE_ENTRY_CTLS	 0x490U
+#define MSR_IA32_VMX_VMFUNC		 0x491U
+#define MSR_IA32_VMX_PROCBASED_CTLS3	 0x492U
 #define MSR_IA32_VMX_EXIT_CTLS2		 0x493U
 #define MSR_IA32_U_CET			 0x6a0U
 #define MSR_IA32_S_CET			 0x6a2U

@@ -29,6 +29,7 @@
 #include "vmm/vcpu/xfd.h"
 #include "vmm/vm.h"
 #include "vmm/vmx/exit_names.h"
+#include "vmm/vmx/rules.h"
 #include "vmm/vmx/vmcs.h"
 #include "vmm/host/x86.h"
 

@@ -17,6 +17,7 @@
 #include "vmm/host/x86.h"
 #include "vmm/run/sched.h"
 #include "vmm/run/snapshot.h"
+#include "vmm/vcpu/entry_rules.h"
 #include "vmm/vcpu/event.h"
 #include "vmm/vcpu/timer.h"
 #include "vmm/vcpu/trace.h"

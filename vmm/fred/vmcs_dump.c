@@ -16,7 +16,7 @@
 
 #define DESCRIPTION_MAX 256 /* all vectors at a stack level of their own */
 
-enum group { GROUP_CONTROL, GROUP_EXIT_INFO, GROUP_GUEST, GROUP_HOST, GROUP_COUNT };
+enum group { GROUP_CONTROL, GROUP_EXIT_INFO, GROUP_GUEST, GROUP_HOST, GROUP_COUNT, GROUP_UNUSED };
 
 struct field {
 	enum vmcs_field encoding;

@@ -208,6 +208,15 @@ static inline bool vmptrld(const uint64_t *vmcs)
 	return !failed;
 }
 
+/* The physical address of the current VMCS; all ones: there is none. */
+static inline uint64_t vmptrst(void)
+{
+	uint64_t vmcs;
+
+	asm volatile("vmptrst %0" : "=m"(vmcs) : : "cc");
+	return vmcs;
+}
+
 /* False when the processor does not know this type (enum invept_type). */
 static inline bool invept(uint64_t type, uint64_t ept_pointer)
 {

@@ -14,6 +14,7 @@
 #include "lib/x86/msr.h"
 #include "vmm/run/create.h"
 #include "vmm/run/enter.h"
+#include "vmm/vcpu/entry_rules.h"
 #include "vmm/vcpu/event.h"
 #include "vmm/exits/table.h"
 #include "vmm/base/log.h"
@@ -21,6 +22,7 @@
 #include "vmm/base/memory.h"
 #include "vmm/base/spinlock.h"
 #include "vmm/vcpu/timer.h"
+#include "vmm/vmx/rules.h"
 #include "vmm/vmx/vmcs.h"
 #include "vmm/host/x86.h"
 
@@ -34,11 +36,13 @@ static const enum vmcs_field saved_fields[SAVED_COUNT] = {
 #define SAVE_CONTROL(name)
 #define SAVE_EXIT_INFO(name)
 #define SAVE_HOST(name)
+#define SAVE_UNUSED(name)
 #define SAVE_GUEST(name)	     [SAVED_##name] = VMCS_##name,
 #define FIELD(name, encoding, group) SAVE_##group(name)
 #include "lib/x86/vmcs_fields.h"
 #undef FIELD
 #undef SAVE_GUEST
+#undef SAVE_UNUSED
 #undef SAVE_HOST
 #undef SAVE_EXIT_INFO
 #undef SAVE_CONTROL
@@ -209,6 +213,10 @@ const char *vcpu_restore(struct vcpu *vcpu, const struct vcpu_snapshot *s)
 		return wrong;
 	if (!fred_write_state(vcpu, &s->fred))
 		return "an MSR of FRED has a value that WRMSR refuses";
+	/* As the guest sees itself, with the event that waits; then as the processor will see it.
+	 */
+	if ((wrong = vcpu_broken_rule(vcpu)))
+		return wrong;
 	if (vcpu->vm->fred == FRED_BACKEND_SOFT && (s->cr4_shadow & CR4_FRED))
 		soft_fred_switch(vcpu, true);
 	return vmcs_check();

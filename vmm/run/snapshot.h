@@ -23,11 +23,13 @@ enum saved_field {
 #define SAVE_CONTROL(name)
 #define SAVE_EXIT_INFO(name)
 #define SAVE_HOST(name)
+#define SAVE_UNUSED(name)
 #define SAVE_GUEST(name)	     SAVED_##name,
 #define FIELD(name, encoding, group) SAVE_##group(name)
 #include "lib/x86/vmcs_fields.h"
 #undef FIELD
 #undef SAVE_GUEST
+#undef SAVE_UNUSED
 #undef SAVE_HOST
 #undef SAVE_EXIT_INFO
 #undef SAVE_CONTROL

@@ -23,7 +23,6 @@
 #define DR6_BUS_LOCK	(1ULL << 11)
 #define DR6_RTM		(1ULL << 16)
 #define DR6_ACTIVE_LOW	(DR6_BUS_LOCK | DR6_RTM)
-#define INSTRUCTION_MAX 15
 #define NO_VECTOR	(-1)
 /* The IDT-vectoring information without bit 12, which is undefined. */
 #define REPEATED_INFO                                                               \
@@ -138,44 +137,6 @@ enum event_merge_result event_merge(const struct event *first, const struct even
 static bool guest_uses_fred(void)
 {
 	return (vmcs_read(VMCS_GUEST_CR4) | vmcs_read(VMCS_CR4_READ_SHADOW)) & CR4_FRED;
-}
-
-static bool is_injectable_exception(const struct event *event)
-{
-	const bool pushes = event_has_error_code(event->vector);
-
-	/* In real mode none has an error code. One that it does not need is taken off by inject().
-	 */
-	return event->vector < EXCEPTION_VECTORS && event->error_code <= UINT16_MAX &&
-	       (event->has_error_code == pushes ||
-		(pushes && !(vmcs_read(VMCS_GUEST_CR0) & CR0_PE))) &&
-	       (!event->nested || (guest_uses_fred() && event->vector != VECTOR_DF));
-}
-
-bool event_is_injectable(const struct event *event)
-{
-	if (event->type == EVENT_HARDWARE_EXCEPTION)
-		return is_injectable_exception(event);
-	if (event->has_error_code || event->nested)
-		return false;
-	switch (event->type) {
-	case EVENT_EXTERNAL_INTERRUPT:
-		return true;
-	case EVENT_NMI:
-		return event->vector == VECTOR_NMI;
-	case EVENT_OTHER:
-		if (!guest_uses_fred() ||
-		    (event->vector != FRED_VECTOR_SYSCALL && event->vector != FRED_VECTOR_SYSENTER))
-			return false;
-		break;
-	case EVENT_SOFTWARE_INTERRUPT:
-	case EVENT_PRIVILEGED_SOFTWARE_EXCEPTION:
-	case EVENT_SOFTWARE_EXCEPTION:
-		break;
-	default:
-		return false;
-	}
-	return event->instruction_length != 0 && event->instruction_length <= INSTRUCTION_MAX;
 }
 
 /* What becomes of an event whose delivery met an exception that is delivered instead. */

@@ -55,12 +55,6 @@ void event_set_registers(const struct event *event);
 /* In interruption-information format. */
 uint32_t event_to_info(const struct event *event);
 
-/*
- * Will VM entry take this event for the guest as it is, FRED on or off, real or protected mode? For
- * events that come from outside the VMM (SDM 3C, 27.2.1.3).
- */
-bool event_is_injectable(const struct event *event);
-
 enum event_merge_result { MERGE_SECOND, MERGE_DOUBLE_FAULT, MERGE_TRIPLE_FAULT };
 
 /*

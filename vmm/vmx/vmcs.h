@@ -67,10 +67,4 @@ const char *vmcs_field_name(enum vmcs_field field);
 /* A VM-instruction error (SDM 3C, table 31-1) in words. */
 const char *vmcs_instruction_error_name(uint64_t error);
 
-/*
- * The first rule of SDM 3C 27.2 and 27.3 (checks on VM entry) that the current VMCS
- * breaks, in words; NULL when our checker finds none.
- */
-const char *vmcs_check(void);
-
 #endif

@@ -9,6 +9,7 @@
 #include "lib/x86/fred.h"
 #include "lib/x86/msr.h"
 #include "tests/unit/model/model.h"
+#include "vmm/base/memory.h"
 #include "vmm/host/apic.h"
 #include "vmm/fred/vmcs_dump.h"
 #include "vmm/host/cpu.h"
@@ -56,6 +57,23 @@ static unsigned int yields, guests;
 static uint64_t rsp0_of_the_other;
 
 /* ---- What vmm/ needs beside ---- */
+
+/* A processor with CET. */
+struct cpuid_leaf cpuid(uint32_t leaf, uint32_t subleaf __attribute__((unused)))
+{
+	return (struct cpuid_leaf){ .ecx = leaf == 7 ? CPUID_7_ECX_SHSTK : 0 };
+}
+
+void *phys_to_virt(uint64_t address)
+{
+	return (void *)(uintptr_t)address;
+}
+
+bool memory_is_mapped(const void *address __attribute__((unused)),
+		      uint64_t size __attribute__((unused)))
+{
+	return false;
+}
 
 bool guest_read_linear(const struct vm *of __attribute__((unused)),
 		       uint64_t linear __attribute__((unused)), void *to __attribute__((unused)),
@@ -218,6 +236,9 @@ static int set_up(void **state __attribute__((unused)))
 
 static void enable_fred(void)
 {
+	model_set_msr(MSR_IA32_VMX_BASIC, VMX_BASIC_ANY_ERROR_CODE | VMX_BASIC_NESTED_EXCEPTION);
+	model_set(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_GUEST);
+	model_set(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_CODE64);
 	vm.fred = FRED_BACKEND_NATIVE;
 	model.has_fred = true;
 	machine.fred_method = FRED_METHOD_VMCS;

@@ -19,6 +19,7 @@
 #include "vmm/base/memory.h"
 #include "vmm/run/snapshot.h"
 #include "vmm/vcpu/timer.h"
+#include "vmm/vmx/rule.h"
 #include "vmm/vmx/vmcs.h"
 #include "vmm/host/x86.h"
 
@@ -34,6 +35,8 @@ static uint8_t vmcs_region[PAGE_SIZE], area[PAGE_SIZE];
 static bool nmi_while_destroyed, others_act_while_destroyed;
 static struct cpu cpu;
 static const char *entry_rule; /* what vmcs_check() says */
+static const char *view_rule;  /* what vmcs_judge() says of the vcpu as its guest sees it */
+static bool seen_with_fred;    /* ... where it saw CR4.FRED */
 static jmp_buf entered;
 
 /* ---- What vmm/ needs beside ---- */
@@ -72,6 +75,41 @@ uint64_t virt_to_phys(const void *address)
 void *phys_to_virt(uint64_t address)
 {
 	return (void *)(uintptr_t)address;
+}
+
+/* The rules of events are the real ones; those of the fields, which are only patterns here, are
+ * not. */
+static uint64_t read_field(const struct vmcs_reader *reader __attribute__((unused)),
+			   enum vmcs_field name)
+{
+	return vmcs_read(name);
+}
+
+static uint64_t read_msr(const struct vmcs_reader *reader __attribute__((unused)), uint32_t msr)
+{
+	return msr == MSR_IA32_VMX_BASIC ? VMX_BASIC_ANY_ERROR_CODE | VMX_BASIC_NESTED_EXCEPTION
+					 : 0;
+}
+
+struct vmcs_reader vmcs_reader_current(struct vmcs_processor *processor)
+{
+	*processor = (struct vmcs_processor){ .linear_bits = LINEAR_BITS, .has_cet = true };
+	return (struct vmcs_reader){ .field = read_field, .msr = read_msr, .processor = processor };
+}
+
+const char *vmcs_check_event(const struct vmcs_reader *reader)
+{
+	const struct judged judged = { .reader = reader, .processor = reader->processor };
+
+	return rules_of_event(&judged);
+}
+
+struct vmcs_verdict vmcs_judge(const struct vmcs_reader *reader)
+{
+	const uint64_t cr4 = reader->field(reader, VMCS_GUEST_CR4);
+
+	seen_with_fred = cr4 & CR4_FRED;
+	return (struct vmcs_verdict){ .rule = view_rule };
 }
 
 const char *vmcs_check(void)
@@ -114,8 +152,14 @@ void vcpu_run(struct vcpu *of)
 
 /* ---- A guest in the middle of something ---- */
 
+/* Without those of controls that are off in every guest. */
 static const enum vmcs_field guest_fields[] = {
-#define FIELD(name, encoding, group) VMCS_##name,
+#define IN_CONTROL(name)   VMCS_##name,
+#define IN_EXIT_INFO(name) VMCS_##name,
+#define IN_GUEST(name)	   VMCS_##name,
+#define IN_HOST(name)	   VMCS_##name,
+#define IN_UNUSED(name)
+#define FIELD(name, encoding, group) IN_##group(name)
 #include "lib/x86/vmcs_fields.h"
 #undef FIELD
 };
@@ -234,6 +278,7 @@ static int set_up(void **state __attribute__((unused)))
 	vcpu.interrupts = (struct interrupt_counts){ .taken = 5, .delivered = 3, .merged = 1 };
 	entry_rule = NULL;
 	nmi_while_destroyed = others_act_while_destroyed = false;
+	view_rule = NULL;
 	fill_fields();
 	fill_registers();
 	fill_fred();
@@ -523,6 +568,7 @@ TEST(software_fred_comes_back)
 	vcpu_clear_work(&vcpu, WORK_EVENT);
 	vcpu_vmcs_init(&vcpu);
 	assert_null(vcpu_restore(&vcpu, &snapshot));
+	assert_true(seen_with_fred);
 	assert_true(vcpu.soft.on);
 	assert_false(vcpu.soft.stepping);
 	assert_memory_equal(&vcpu.soft.state, &fred, sizeof(fred));
@@ -587,6 +633,9 @@ TEST(rules_of_vm_entry)
 	save();
 	entry_rule = "guest RIP is not canonical";
 	assert_string_equal(vcpu_restore(&vcpu, &snapshot), entry_rule);
+	entry_rule = NULL;
+	view_rule = "guest CR4.FRED is 1 outside IA-32e mode";
+	assert_string_equal(vcpu_restore(&vcpu, &snapshot), view_rule);
 }
 
 /* Nested exceptions and SYSCALL are events of FRED. */

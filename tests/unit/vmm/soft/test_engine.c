@@ -564,7 +564,6 @@ static void expect_gp(const char *name, uint32_t error)
 /* For each slot that is checked, the bits of the frames above that may be the other way. */
 #define ARITHMETIC_FLAGS 0x8d5ULL /* CF PF AF ZF SF OF */
 #define CONTROL_FLAGS	 (0x400ULL | TF | IF | 0x4000ULL | 0x10000ULL | AC | 0x380000ULL)
-#define RFLAGS_IOPL	 0x3000ULL
 
 static const struct {
 	const char *name;

@@ -725,65 +725,6 @@ TEST(what_is_no_syscall_in_disguise)
 	check_interrupted(software(EVENT_SOFTWARE_INTERRUPT, 0x80, 3));
 }
 
-/* ---- Events from outside ---- */
-
-static void check_injectable(struct event event)
-{
-	assert_true(event_is_injectable(&event));
-	event.type = 1;
-	assert_false(event_is_injectable(&event));
-}
-
-TEST(every_event_is_injectable)
-{
-	for_each_event(check_injectable);
-	enable_fred();
-	for_each_event(check_injectable);
-}
-
-TEST(events_that_vm_entry_refuses)
-{
-	struct event event = exception(VECTOR_UD);
-
-	event.nested = true;
-	assert_false(event_is_injectable(&event));
-	event = software(EVENT_OTHER, 1, 2);
-	assert_false(event_is_injectable(&event));
-	enable_fred();
-	assert_true(event_is_injectable(&event));
-	event.vector = 0;
-	assert_false(event_is_injectable(&event));
-	event.vector = 3;
-	assert_false(event_is_injectable(&event));
-	event = exception(VECTOR_DF);
-	event.nested = true;
-	assert_false(event_is_injectable(&event));
-	event = exception(VECTOR_GP);
-	event.has_error_code = false;
-	assert_false(event_is_injectable(&event));
-	event = exception(VECTOR_GP);
-	event.error_code = 0x10000;
-	assert_false(event_is_injectable(&event));
-	event = exception(VECTOR_UD);
-	event.has_error_code = true;
-	assert_false(event_is_injectable(&event));
-	event = exception(32);
-	assert_false(event_is_injectable(&event));
-	event = NMI;
-	event.vector = 3;
-	assert_false(event_is_injectable(&event));
-	event = NMI;
-	event.nested = true;
-	assert_false(event_is_injectable(&event));
-	event = INTERRUPT(0x40);
-	event.has_error_code = true;
-	assert_false(event_is_injectable(&event));
-	event = software(EVENT_SOFTWARE_INTERRUPT, 3, 0);
-	assert_false(event_is_injectable(&event));
-	event.instruction_length = 16;
-	assert_false(event_is_injectable(&event));
-}
-
 /* ---- A second exception while the first event was being delivered ---- */
 
 /* The first event's delivery met `second`; true when that was one fault too many. */
@@ -1456,8 +1397,6 @@ int main(void)
 		RUN(rf_at_interrupted_delivery),
 		RUN(interrupted_syscall_repeats_itself),
 		RUN(what_is_no_syscall_in_disguise),
-		RUN(every_event_is_injectable),
-		RUN(events_that_vm_entry_refuses),
 		RUN(second_exception),
 		RUN(second_exception_is_nested_with_fred),
 		RUN(exception_before_nmi_before_interrupt),

@@ -60,6 +60,11 @@ static inline bool vmptrld(const uint64_t *vmcs __attribute__((unused)))
 	return true;
 }
 
+static inline uint64_t vmptrst(void)
+{
+	return 0x5000;
+}
+
 static inline bool invvpid(uint64_t type __attribute__((unused)),
 			   uint64_t vpid __attribute__((unused)),
 			   uint64_t linear_address __attribute__((unused)))

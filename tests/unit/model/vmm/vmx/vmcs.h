@@ -37,7 +37,6 @@ static inline void vmcs_clear_bits(enum vmcs_field field, uint64_t bits)
 }
 
 const char *vmcs_field_name(enum vmcs_field field);
-const char *vmcs_check(void);
 const char *vmcs_instruction_error_name(uint64_t error);
 void vmcs_write_failed(enum vmcs_field field, uint64_t value, const char *caller)
 	__attribute__((noreturn));
