@@ -19,6 +19,8 @@
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vmx/vtd.h"
 
+#define PAGES_OF_VMM 64
+
 static struct vm vms[CONFIG_GUESTS_MAX];
 static unsigned int count;
 static unsigned int running;	/* of them */
@@ -144,10 +146,26 @@ static void create_vcpus(const struct cpu *cpu)
 	}
 }
 
+/*
+ * What is left of the pool is for EPT tables, the same number for each guest, but for what the VMM
+ * maps of devices when the boot ends.
+ */
+static void limit_tables(void)
+{
+	uint64_t used, total, left;
+
+	memory_usage(&used, &total);
+	left = total - used;
+	left = left > PAGES_OF_VMM ? left - PAGES_OF_VMM : 0;
+	for (unsigned int i = 0; i < count; i++)
+		ept_limit(&vms[i], left / count);
+}
+
 static void enter_guests(void)
 {
 	bool shared = false;
 
+	limit_tables();
 	for (unsigned int i = 0; i < count; i++) {
 		sipi_init(&vms[i]);
 		log_info("entering guest %s", vms[i].name);
@@ -249,6 +267,7 @@ void vm_run_all(void)
 	const struct cpu *const cpu = cpu_current();
 
 	create_vcpus(cpu);
+	sched_prepare();
 	smp_barrier();
 	if (cpu->id == 0)
 		enter_guests();

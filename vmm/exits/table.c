@@ -251,6 +251,15 @@ static __attribute__((noinline, cold)) void refuse_access(struct vcpu *vcpu, uin
 {
 	const uint64_t qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
 
+	if (vcpu->vm->ept_used_up) {
+		guest_failed(
+			vcpu, "ept-tables",
+			"the guest's access of guest-physical address 0x%llx at RIP 0x%llx takes "
+			"more EPT tables than the %llu that a guest may have",
+			(unsigned long long)address, (unsigned long long)vmcs_read(VMCS_GUEST_RIP),
+			(unsigned long long)vcpu->vm->ept_tables_max);
+		return;
+	}
 	guest_failed(vcpu, ept_is_vmm_memory(vcpu->vm, address) ? "vmm-memory" : "no-memory-there",
 		     "the guest's %s of guest-physical address 0x%llx at RIP 0x%llx hit %s",
 		     qualification & EPT_VIOLATION_WRITE   ? "write"

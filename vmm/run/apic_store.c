@@ -106,7 +106,7 @@ bool apic_store(struct vcpu *vcpu, uint64_t guest_physical)
 	uint32_t offset, value, old = 0;
 	struct store store;
 
-	if (vcpu->vm->devices != VM_DEVICES_PASSTHROUGH || (base & APIC_BASE_X2APIC) ||
+	if (vcpu->vm->devices != VM_DEVICES_PASSTHROUGH ||
 	    (guest_physical & ~PAGE_MASK) != apic_page)
 		return false;
 	if (!fetch_store(vcpu, code, &store) ||
@@ -115,10 +115,11 @@ bool apic_store(struct vcpu *vcpu, uint64_t guest_physical)
 	value = store.source == REGISTER_NONE ? store.immediate
 					      : (uint32_t)vcpu_gpr(vcpu, store.source);
 	/*
-	 * Software must not touch bytes 4 to 15 of a register (SDM 3A, 11.4.1). An APIC may take
-	 * such a store for one to the register, INIT and SIPI among them: it is dropped.
+	 * An x2APIC has nothing in this page. Software must not touch bytes 4 to 15 of a register
+	 * (SDM 3A, 11.4.1): an APIC may take such a store for one to the register, INIT and SIPI
+	 * among them. Both are dropped.
 	 */
-	if (offset % REGISTER_ALIGNMENT == 0) {
+	if (!(base & APIC_BASE_X2APIC) && offset % REGISTER_ALIGNMENT == 0) {
 		if (store.exchange)
 			old = apic_register(offset);
 		if (offset != APIC_ICR_LOW ||

@@ -252,12 +252,16 @@ static void share(const struct cpu *cpu)
 	}
 }
 
-void sched_start(void)
+void sched_prepare(void)
 {
 	struct cpu *const cpu = cpu_current();
 
 	if (sched_is_shared(cpu))
 		share(cpu);
+}
+
+void sched_start(void)
+{
 	switch_load_reset();
 	sched_leave();
 }

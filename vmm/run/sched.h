@@ -18,7 +18,10 @@ struct vcpu;
 /* This vcpu, which is current, is one of this processor's. */
 void sched_add(struct vcpu *vcpu);
 
-/* This processor has all its vcpus: run them. */
+/* This processor has all its vcpus: take the memory for their turns. */
+void sched_prepare(void);
+
+/* Every processor has its vcpus: run those of this one. */
 void sched_start(void) __attribute__((noreturn));
 
 /*

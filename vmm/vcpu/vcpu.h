@@ -73,8 +73,10 @@ struct vm {
 	struct vm_start start;
 	uint64_t *ept; /* PML4 */
 	uint64_t ept_pointer;
-	uint8_t *io_bitmaps;	      /* two pages */
-	uint32_t exception_bitmap;    /* exceptions that exit when a vcpu begins */
+	uint64_t ept_tables, ept_tables_max; /* it has, it may have; 0: any number */
+	bool ept_used_up;		     /* it was refused one */
+	uint8_t *io_bitmaps;		     /* two pages */
+	uint32_t exception_bitmap;	     /* exceptions that exit when a vcpu begins */
 	uint32_t required_exceptions; /* ... and those that always do: #UD, where LKGS needs it */
 	enum fred_backend fred;
 	bool shadow_stacks; /* the guest has CET */

@@ -6,6 +6,7 @@
 
 #include "lib/dmar.h"
 #include "lib/layout.h"
+#include "lib/x86/msr.h"
 #include "vmm/base/log.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/base/memory.h"
@@ -52,39 +53,75 @@ static uint64_t *split(uint64_t large, int level)
 	return table;
 }
 
-/* Apart, since it is seldom needed: see entry_at(). */
-static __attribute__((noinline)) void make_table(uint64_t *entry, int level)
+/* False: the VM has all the tables that it may have. */
+static bool make_table(struct vm *vm, uint64_t *entry, int level)
 {
-	uint64_t *const table = *entry == 0 ? page_alloc() : split(*entry, level);
+	uint64_t *table;
 
+	if (vm->ept_tables_max != 0 && vm->ept_tables >= vm->ept_tables_max) {
+		vm->ept_used_up = true;
+		return false;
+	}
+	vm->ept_tables++;
+	table = *entry == 0 ? page_alloc() : split(*entry, level);
 	vtd_write_back(table, PAGE_SIZE);
 	*entry = virt_to_phys(table) | EPT_RWX;
 	vtd_write_back(entry, sizeof(*entry));
+	return true;
 }
 
-/* The entry for this address at this level, tables made and large pages split on the way. */
+static bool is_no_table(uint64_t entry)
+{
+	return entry == 0 || (entry & EPT_LARGE);
+}
+
+static unsigned int index_of(uint64_t address, int level)
+{
+	return address >> (PAGE_SHIFT + BITS_PER_LEVEL * level) & (ENTRIES - 1);
+}
+
+/*
+ * The entry for this address at this level, tables made and large pages split on the way. NULL:
+ * that takes more tables than the VM may have.
+ */
 static uint64_t *entry_at(struct vm *vm, uint64_t address, int level)
 {
 	uint64_t *table = vm->ept;
-	unsigned int shift = PAGE_SHIFT + BITS_PER_LEVEL * LEVEL_PML4;
 
-	for (int l = LEVEL_PML4;; l--, shift -= BITS_PER_LEVEL) {
-		uint64_t *const entry = &table[address >> shift & (ENTRIES - 1)];
+	for (int l = LEVEL_PML4;; l--) {
+		uint64_t *const entry = &table[index_of(address, l)];
 
 		if (l == level)
 			return entry;
-		if (__builtin_expect(*entry == 0 || (*entry & EPT_LARGE), 0))
-			make_table(entry, l);
+		if (is_no_table(*entry) && !make_table(vm, entry, l))
+			return NULL;
 		table = phys_to_virt(*entry & EPT_ADDRESS_MASK);
 	}
 }
 
-static void map(struct vm *vm, uint64_t guest, uint64_t host, int level, enum mtrr_type type)
+static void set_leaf(uint64_t *entry, uint64_t host, int level, enum mtrr_type type)
 {
-	uint64_t *const entry = entry_at(vm, guest, level);
-
 	*entry = host | EPT_RWX | EPT_MEMORY_TYPE(type) | (level == LEVEL_4K ? 0 : EPT_LARGE);
 	vtd_write_back(entry, sizeof(*entry));
+}
+
+/* The machine's page at this address, as far as nothing is mapped there: no table is ever lost. */
+static bool map_absent(struct vm *vm, uint64_t address, int level, enum mtrr_type type)
+{
+	uint64_t *const entry = entry_at(vm, address, level);
+
+	if (!entry)
+		return false;
+	if (*entry == 0) {
+		set_leaf(entry, address, level, type);
+		return true;
+	}
+	if (level == LEVEL_4K || (*entry & EPT_LARGE))
+		return true;
+	for (uint64_t i = 0; i < ENTRIES; i++)
+		if (!map_absent(vm, address + i * level_size(level - 1), level - 1, type))
+			return false;
+	return true;
 }
 
 static bool overlaps(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
@@ -136,7 +173,7 @@ static int largest_level(const struct vm *vm, uint64_t address, uint64_t end, en
 	return LEVEL_4K;
 }
 
-static void map_machine(struct vm *vm, uint64_t start, uint64_t end)
+static __attribute__((noinline)) bool map_machine(struct vm *vm, uint64_t start, uint64_t end)
 {
 	uint64_t address = start;
 
@@ -151,9 +188,11 @@ static void map_machine(struct vm *vm, uint64_t start, uint64_t end)
 			continue;
 		}
 		level = largest_level(vm, address, end, &type);
-		map(vm, address, address, level, type);
+		if (!map_absent(vm, address, level, type))
+			return false;
 		address += level_size(level);
 	}
+	return true;
 }
 
 /* The largest range of RAM. It lies apart from the VMM's region. */
@@ -193,6 +232,7 @@ uint64_t ept_machine_end(const struct boot_info *boot)
 void ept_create(struct vm *vm)
 {
 	vm->ept = page_alloc();
+	vm->ept_tables = 1;
 	vtd_write_back(vm->ept, PAGE_SIZE);
 	vm->ept_pointer = virt_to_phys(vm->ept) | EPTP_WRITE_BACK | EPTP_WALK_4;
 	if (vm->devices == VM_DEVICES_PASSTHROUGH) {
@@ -204,8 +244,16 @@ void ept_create(struct vm *vm)
 	vm->ram = (struct guest_ram){ vm->memory.guest_base, vm->memory.size,
 				      phys_to_virt(vm->memory.host_base) };
 	for (uint64_t offset = 0; offset < vm->memory.size; offset += SIZE_2M)
-		map(vm, vm->memory.guest_base + offset, vm->memory.host_base + offset, LEVEL_2M,
-		    MTRR_WB);
+		set_leaf(entry_at(vm, vm->memory.guest_base + offset, LEVEL_2M),
+			 vm->memory.host_base + offset, LEVEL_2M, MTRR_WB);
+}
+
+void ept_limit(struct vm *vm, uint64_t tables)
+{
+	/* ept_set_writable() is to need no table for the page of the local APICs. */
+	if (vm->devices == VM_DEVICES_PASSTHROUGH)
+		entry_at(vm, rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_ADDRESS_MASK, LEVEL_4K);
+	vm->ept_tables_max = vm->ept_tables + tables;
 }
 
 static bool in_own_memory(const struct vm *vm, uint64_t address)
@@ -215,11 +263,19 @@ static bool in_own_memory(const struct vm *vm, uint64_t address)
 
 bool ept_unmap_page(struct vm *vm, uint64_t guest_physical)
 {
+	uint64_t *entry;
+
 	if (vm->devices != VM_DEVICES_NONE || !in_own_memory(vm, guest_physical))
 		return false;
 	spin_lock(&vm->lock);
-	*entry_at(vm, guest_physical, LEVEL_4K) = 0;
+	entry = entry_at(vm, guest_physical, LEVEL_4K);
+	if (entry)
+		*entry = 0;
+	else
+		vm->ept_used_up = false; /* that is for an access */
 	spin_unlock(&vm->lock);
+	if (!entry)
+		return false;
 	invept_all();
 	/* No vcpu may go on with the old translation once the page is gone. */
 	if (vm_is_smp(vm))
@@ -231,7 +287,39 @@ void ept_set_writable(struct vm *vm, uint64_t guest_physical, bool writable)
 {
 	uint64_t *const entry = entry_at(vm, guest_physical, LEVEL_4K);
 
+	if (!entry)
+		panic("ept-tables", "the page of the local APICs has no EPT entry of its own");
 	*entry = writable ? *entry | EPT_WRITE : *entry & ~EPT_WRITE;
+}
+
+/* Apart, since it is seldom: see map_own(). */
+static __attribute__((noinline)) bool map_own_with_tables(struct vm *vm, uint64_t page)
+{
+	uint64_t *const entry = entry_at(vm, page, LEVEL_4K);
+
+	if (!entry)
+		return false;
+	set_leaf(entry, page - vm->memory.guest_base + vm->memory.host_base, LEVEL_4K, MTRR_WB);
+	return true;
+}
+
+/* A page of the VM's own memory. Guests measure this violation: the loop is unrolled, and what
+ * needs more registers is apart. */
+static inline __attribute__((always_inline)) bool map_own(struct vm *vm, uint64_t page)
+{
+	uint64_t *table = vm->ept;
+
+#pragma GCC unroll 3
+	for (int level = LEVEL_PML4; level > LEVEL_4K; level--) {
+		const uint64_t entry = table[index_of(page, level)];
+
+		if (__builtin_expect(is_no_table(entry), 0))
+			return map_own_with_tables(vm, page);
+		table = phys_to_virt(entry & EPT_ADDRESS_MASK);
+	}
+	set_leaf(&table[index_of(page, LEVEL_4K)],
+		 page - vm->memory.guest_base + vm->memory.host_base, LEVEL_4K, MTRR_WB);
+	return true;
 }
 
 static bool map_missing(struct vm *vm, uint64_t guest_physical)
@@ -241,15 +329,12 @@ static bool map_missing(struct vm *vm, uint64_t guest_physical)
 	if (vm->devices == VM_DEVICES_NONE) {
 		if (!in_own_memory(vm, page))
 			return false;
-		map(vm, page, page - vm->memory.guest_base + vm->memory.host_base, LEVEL_4K,
-		    MTRR_WB);
-		return true;
+		return map_own(vm, page);
 	}
 	if (hole_in(vm, page, PAGE_SIZE).size != 0 || page >= address_limit())
 		return false;
 	/* A device above RAM: as much around it as is unmapped and of one kind. */
-	map_machine(vm, page & ~(SIZE_2M - 1), (page & ~(SIZE_2M - 1)) + SIZE_2M);
-	return true;
+	return map_machine(vm, page & ~(SIZE_2M - 1), (page & ~(SIZE_2M - 1)) + SIZE_2M);
 }
 
 bool ept_map_missing(struct vm *vm, uint64_t guest_physical)

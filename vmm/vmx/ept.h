@@ -29,7 +29,16 @@ uint64_t ept_machine_end(const struct boot_info *boot);
  * what is excluded. */
 void ept_create(struct vm *vm);
 
-/* Take one 4 KiB page away until the guest touches it. False when the guest has no memory there. */
+/*
+ * From now on the VM gets so many tables more, so that no guest takes the pages of others. Those
+ * that it has stay, and serve again.
+ */
+void ept_limit(struct vm *vm, uint64_t tables);
+
+/*
+ * Take one 4 KiB page away until the guest touches it. False when the guest has no memory there, or
+ * has used up its tables.
+ */
 bool ept_unmap_page(struct vm *vm, uint64_t guest_physical);
 
 /* May the guest write the device or memory of this page? It can read it. The caller invalidates. */
@@ -37,7 +46,7 @@ void ept_set_writable(struct vm *vm, uint64_t guest_physical, bool writable);
 
 /*
  * Map what a violation missed: memory of the guest that is not mapped yet, or a device.
- * False when the guest has nothing there.
+ * False when the guest has nothing there, or (vm->ept_used_up) it takes too many tables.
  */
 bool ept_map_missing(struct vm *vm, uint64_t guest_physical);
 

@@ -353,12 +353,20 @@ TEST(what_is_no_store_to_an_apic)
 {
 	assert_false(apic_store(&vcpu, APIC_PAGE + PAGE_SIZE));
 	assert_false(apic_store(&vcpu, APIC_PAGE - 4));
-	model_set_msr(MSR_IA32_APIC_BASE, BASE | APIC_BASE_X2APIC);
-	assert_false(store(EOI));
-	model_set_msr(MSR_IA32_APIC_BASE, BASE);
 	vm.devices = VM_DEVICES_NONE;
 	assert_false(store(EOI));
 	assert_int_equal(skipped, 0);
+}
+
+/* Nothing is there, and nothing comes of it: the page must not become writable by it. */
+TEST(an_x2apic_has_nothing_in_the_page)
+{
+	model_set_msr(MSR_IA32_APIC_BASE, BASE | APIC_BASE_X2APIC);
+	vcpu.regs.rax = INIT;
+	assert_true(store(APIC_ICR_LOW));
+	assert_true(store(EOI));
+	assert_int_equal(reads + writes + commands, 0);
+	assert_int_equal(skipped, 4);
 }
 
 TEST(an_instruction_that_is_not_decoded_ends_the_guest)
@@ -389,6 +397,7 @@ int main(void)
 		RUN(the_operand_is_not_what_has_hit_the_page),
 		RUN(the_delivery_of_an_event_has_hit_the_page),
 		RUN(what_is_no_store_to_an_apic),
+		RUN(an_x2apic_has_nothing_in_the_page),
 		RUN(an_instruction_that_is_not_decoded_ends_the_guest),
 	};
 

@@ -5,6 +5,7 @@
  */
 #include "tests/unit/unit.h"
 #include "lib/layout.h"
+#include "lib/x86/msr.h"
 #include "tests/unit/model/model.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/host/capabilities.h"
@@ -19,6 +20,7 @@
 #define MTRR_VALID   (1ULL << 11)
 #define MACHINES     40
 #define ADDRESS_BITS 39
+#define APIC_PAGE    0xfee00000ULL
 #define VMM_AT	     (SIZE_1G + 6 * SIZE_2M)
 #define VMM_SIZE     (16 * 0x100000ULL)
 
@@ -112,6 +114,19 @@ static void walk(const uint64_t *table, uint64_t size, uint64_t base,
 		}
 		assert_int_equal(entry & ~EPT_ADDRESS_MASK, EPT_RWX);
 		walk(phys_to_virt(entry & EPT_ADDRESS_MASK), size / ENTRIES, guest, visit);
+	}
+}
+
+static uint64_t leaf_at(uint64_t guest)
+{
+	const uint64_t *table = vm.ept;
+
+	for (uint64_t size = ENTRIES * SIZE_1G;; size /= ENTRIES) {
+		const uint64_t entry = table[guest / size % ENTRIES];
+
+		if (entry == 0 || size == PAGE_SIZE || (entry & EPT_LARGE))
+			return entry;
+		table = phys_to_virt(entry & EPT_ADDRESS_MASK);
 	}
 }
 
@@ -574,6 +589,66 @@ TEST(nothing_but_own_memory)
 	assert_int_equal(model.invepts, 0);
 }
 
+/* ---- The tables of one guest are not those of all ---- */
+
+/* A page of its own for the APICs, taken and given back while violations come to it. */
+TEST(no_table_is_lost_by_a_watched_page)
+{
+	unsigned int before;
+
+	create_machine();
+	model_set_msr(MSR_IA32_APIC_BASE, APIC_PAGE | APIC_BASE_ENABLE);
+	ept_limit(&vm, 0);
+	before = page_count;
+	for (unsigned int i = 0; i < 10000; i++) {
+		ept_set_writable(&vm, APIC_PAGE, false);
+		assert_true(ept_map_missing(&vm, APIC_PAGE));
+		/* Nor does a violation end the watch. */
+		assert_int_equal(leaf_at(APIC_PAGE) & EPT_WRITE, 0);
+		ept_set_writable(&vm, APIC_PAGE, true);
+		assert_true(ept_map_missing(&vm, APIC_PAGE));
+	}
+	assert_int_equal(page_count, before);
+	check_machine(8 * SIZE_1G);
+}
+
+/* A touch per GiB above RAM takes a table each. */
+TEST(devices_take_no_more_tables_than_the_guest_may_have)
+{
+	unsigned int before, mapped = 0;
+
+	create_machine();
+	ept_limit(&vm, 10);
+	before = page_count;
+	for (uint64_t gib = 100; gib < 500; gib++)
+		mapped += ept_map_missing(&vm, gib * SIZE_1G);
+	assert_int_equal(mapped, 10);
+	assert_int_equal(page_count, before + 10);
+	assert_true(vm.ept_used_up);
+	/* What is mapped goes on, and so does what needs no new table. */
+	assert_true(ept_map_missing(&vm, 100 * SIZE_1G));
+	assert_true(ept_map_missing(&vm, 100 * SIZE_1G + SIZE_2M));
+	assert_int_equal(page_count, before + 10);
+}
+
+TEST(own_pages_use_their_tables_again)
+{
+	unsigned int before;
+
+	create_own();
+	ept_limit(&vm, 1);
+	before = page_count;
+	for (unsigned int i = 0; i < 1000; i++) {
+		assert_true(ept_unmap_page(&vm, OWN_GUEST + i % ENTRIES * PAGE_SIZE));
+		assert_true(ept_map_missing(&vm, OWN_GUEST + i % ENTRIES * PAGE_SIZE));
+		/* A second table is one too many; this ends no guest. */
+		assert_false(ept_unmap_page(&vm, OWN_GUEST + SIZE_2M));
+		assert_false(vm.ept_used_up);
+	}
+	assert_int_equal(page_count, before + 1);
+	check_own(0);
+}
+
 TEST(own_memory_that_the_vmm_may_touch)
 {
 	create_own();
@@ -608,6 +683,9 @@ int main(void)
 		RUN(own_memory),
 		RUN(page_goes_and_comes_back),
 		RUN(nothing_but_own_memory),
+		RUN(no_table_is_lost_by_a_watched_page),
+		RUN(devices_take_no_more_tables_than_the_guest_may_have),
+		RUN(own_pages_use_their_tables_again),
 		RUN(own_memory_that_the_vmm_may_touch),
 		RUN(tables_are_in_memory),
 		RUN(registers_that_are_excluded),
