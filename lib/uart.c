@@ -55,6 +55,16 @@ bool uart_answers(const struct uart *uart)
 	       (keeps_scratch(uart) || loops_back(uart));
 }
 
+static void set_up(const struct uart *uart, uint16_t divisor)
+{
+	uart_write(uart, UART_LINE_CONTROL, UART_LINE_DIVISOR);
+	uart_write(uart, UART_DIVISOR_LOW, (uint8_t)divisor);
+	uart_write(uart, UART_DIVISOR_HIGH, (uint8_t)(divisor >> 8));
+	uart_write(uart, UART_LINE_CONTROL, UART_LINE_8N1);
+	uart_write(uart, UART_FIFO_CONTROL, FIFO_ENABLE_CLEAR);
+	uart_write(uart, UART_MODEM_CONTROL, MODEM_DTR_RTS_OUT2);
+}
+
 void uart_set_up(const struct uart *uart, uint32_t baud)
 {
 	uint32_t divisor = (uart->clock / CLOCKS_PER_BIT + baud / 2) / baud;
@@ -63,12 +73,19 @@ void uart_set_up(const struct uart *uart, uint32_t baud)
 		divisor = 1;
 	if (divisor > DIVISOR_MAX)
 		divisor = DIVISOR_MAX;
+	set_up(uart, (uint16_t)divisor);
+}
+
+uint16_t uart_divisor(const struct uart *uart)
+{
+	const uint8_t line_control = uart_read(uart, UART_LINE_CONTROL);
+	uint16_t divisor;
+
 	uart_write(uart, UART_LINE_CONTROL, UART_LINE_DIVISOR);
-	uart_write(uart, UART_DIVISOR_LOW, (uint8_t)divisor);
-	uart_write(uart, UART_DIVISOR_HIGH, (uint8_t)(divisor >> 8));
-	uart_write(uart, UART_LINE_CONTROL, UART_LINE_8N1);
-	uart_write(uart, UART_FIFO_CONTROL, FIFO_ENABLE_CLEAR);
-	uart_write(uart, UART_MODEM_CONTROL, MODEM_DTR_RTS_OUT2);
+	divisor = (uint16_t)(uart_read(uart, UART_DIVISOR_LOW) | uart_read(uart, UART_DIVISOR_HIGH)
+									 << 8);
+	uart_write(uart, UART_LINE_CONTROL, line_control);
+	return divisor;
 }
 
 static bool wait_for(const struct uart *uart, uint8_t status)
@@ -96,6 +113,16 @@ void uart_drain(const struct uart *uart)
 {
 	if (uart->kind != UART_NONE)
 		wait_for(uart, STATUS_ALL_SENT);
+}
+
+void uart_set_up_anew(const struct uart *uart, uint16_t divisor)
+{
+	if (uart->kind == UART_NONE)
+		return;
+	uart_drain(uart);
+	uart_write(uart, UART_LINE_CONTROL, UART_LINE_8N1);
+	uart_write(uart, UART_INTERRUPT_ENABLE, 0);
+	set_up(uart, divisor);
 }
 
 int uart_get(const struct uart *uart)

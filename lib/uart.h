@@ -26,6 +26,7 @@ struct uart {
 enum {
 	UART_DATA = 0,
 	UART_DIVISOR_LOW = 0, /* with UART_LINE_DIVISOR */
+	UART_INTERRUPT_ENABLE = 1,
 	UART_DIVISOR_HIGH = 1,
 	UART_FIFO_CONTROL = 2,
 	UART_LINE_CONTROL = 3,
@@ -40,6 +41,11 @@ enum {
 /* In UART_LINE_CONTROL: the first two registers are the divisor. */
 #define UART_LINE_DIVISOR 0x80U
 
+/* In UART_MODEM_CONTROL, what keeps a byte from the line. */
+#define UART_MODEM_LOOP	   0x10U
+#define UART_MODEM_FLOW	   0x20U /* of later ones: wait until the other side is ready to receive */
+#define UART_MODEM_DTR_RTS 0x03U
+
 #define UART_CLOCK_PC 1843200U /* Hz, unless something else is known */
 
 /* One register; uart_io.c has them, host tests a model. */
@@ -51,6 +57,12 @@ bool uart_answers(const struct uart *uart);
 
 /* 8 data bits, no parity, FIFO on, and the speed in bits per second. */
 void uart_set_up(const struct uart *uart, uint32_t baud);
+
+/* The divisor that its speed has. */
+uint16_t uart_divisor(const struct uart *uart);
+
+/* As uart_set_up(), with a divisor, and no interrupts. What is on its way leaves before. */
+void uart_set_up_anew(const struct uart *uart, uint16_t divisor);
 
 /* Send a byte. After some that it did not take in time the UART's kind is UART_NONE. */
 void uart_put(struct uart *uart, char c);

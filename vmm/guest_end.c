@@ -14,6 +14,8 @@ static void report(const struct vcpu *vcpu)
 {
 	if (vm_is_last(vcpu->vm))
 		machine_end_begin();
+	else if (vcpu->vm->devices == VM_DEVICES_PASSTHROUGH)
+		log_take_back_serial();
 	log_error("guest %s: %s", vcpu->vm->name, vcpu->end.text);
 	vcpu_print_registers(vcpu);
 	vmcs_dump();

@@ -83,6 +83,7 @@ static void start_log(const struct boot_info *boot)
 	if (boot->config.console & CONSOLE_SERIAL)
 		serial_init(&boot->uart);
 	log_set_consoles(boot->config.console & CONSOLE_SERIAL ? serial_write : NULL,
+			 serial_take_back,
 			 (boot->config.console & CONSOLE_SCREEN) && screen_init(&boot->framebuffer)
 				 ? screen_write
 				 : NULL);

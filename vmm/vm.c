@@ -255,6 +255,8 @@ void vm_end(struct vm *vm, enum end_status status, const char *reason)
 		machine_end(END_FAILED, vm_failure());
 	if (left == 0)
 		machine_end_as_guest_wished(END_WISH_POWEROFF, reason);
+	if (vm->devices == VM_DEVICES_PASSTHROUGH)
+		log_take_back_serial();
 	log_line(status == END_OK ? LOG_INFO : LOG_ERROR, "guest %s: stopped (%s), %u other%s on",
 		 vm->name, reason, left, left == 1 ? " goes" : "s go");
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)

@@ -4,6 +4,8 @@
 ; says what it does:
 ;   h          print the command line and the first module, end well
 ;   t          triple fault
+;   u          leave the UART at COM1 as no line gets through, and reset the machine by the
+;              keyboard controller's output port
 ;   a<number>  read the physical address <number> (hexadecimal)
 ;   g          close the A20 gate by each way that a PC has; it must stay open. End well
 ; Anything that is not as the Multiboot specification 3.2 and 3.3 says ends badly.
@@ -44,6 +46,19 @@
 %define LOW_MEMORY		0x7000
 %define HIGH_MEMORY		(LOW_MEMORY + (1 << 20))
 
+%define COM1			0x3f8
+%define UART_FIFO_CONTROL	2
+%define UART_LINE_CONTROL	3
+%define UART_DIVISOR_LATCH	0x80
+%define UART_MODEM_CONTROL	4
+%define UART_LOOP		0x10
+
+%define KEYBOARD_DATA		0x60
+%define KEYBOARD_COMMAND	0x64
+%define KEYBOARD_INPUT_FULL	0x02
+%define KEYBOARD_WRITE_OUTPUT	0xd1
+%define KEYBOARD_OUTPUT_RESET	0xde	; bit 0 is 0
+
 %define CR0_PE			(1 << 0)
 %define CR0_PG			(1 << 31)
 
@@ -83,6 +98,8 @@ entry:
 	je hello
 	cmp byte [esi], 't'
 	je triple_fault
+	cmp byte [esi], 'u'
+	je spoil_uart
 	cmp byte [esi], 'a'
 	je read_address
 	cmp byte [esi], 'g'
@@ -122,6 +139,34 @@ end:					; EBX: 0 is well
 triple_fault:
 	lidt [no_idt]
 	ud2
+
+spoil_uart:
+	mov dx, COM1 + UART_LINE_CONTROL
+	mov al, UART_DIVISOR_LATCH
+	out dx, al
+	mov dx, COM1			; the slowest speed
+	mov al, 0xff
+	out dx, al
+	inc dx
+	out dx, al
+	mov dx, COM1 + UART_LINE_CONTROL
+	xor al, al			; 5 bits
+	out dx, al
+	mov dx, COM1 + UART_FIFO_CONTROL
+	out dx, al			; FIFOs off
+	mov dx, COM1 + UART_MODEM_CONTROL
+	mov al, UART_LOOP
+	out dx, al
+	mov al, KEYBOARD_WRITE_OUTPUT
+	out KEYBOARD_COMMAND, al
+.wait:
+	in al, KEYBOARD_COMMAND
+	test al, KEYBOARD_INPUT_FULL
+	jnz .wait
+	mov al, KEYBOARD_OUTPUT_RESET
+	out KEYBOARD_DATA, al
+	mov ebx, 1			; it does not come back
+	jmp end
 
 read_address:				; the number after the letter
 	inc esi

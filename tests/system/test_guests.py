@@ -73,6 +73,15 @@ class TestMultiboot:
         log.ends("failed", "vmm-memory")
 
 
+class TestLastLines:
+    """A guest leaves the UART so that nothing gets through, and resets the machine."""
+
+    def test_arrive(self, manfred):
+        config = {"guest": "multiboot", "kernel": r"\kernel", "cmdline": "uart"}
+        log = manfred(config, {"kernel": MULTIBOOT})
+        log.ends("ok", "guest-reboot")
+
+
 class TestTripleFault:
     @pytest.fixture(scope="class")
     def log(self, manfred):

@@ -17,6 +17,7 @@
 static enum log_level level_wanted;
 static struct logring *ring; /* for the next boot; NULL: no memory for it */
 static log_sink *serial;     /* NULL: none */
+static void (*take_serial_back)(void);
 static log_sink *screen;
 static bool screen_is_guests; /* it is not written then */
 static bool serial_shared;
@@ -31,9 +32,10 @@ void log_init(enum log_level level, struct logring *for_next_boot)
 	ring = for_next_boot;
 }
 
-void log_set_consoles(log_sink *to_serial, log_sink *to_screen)
+void log_set_consoles(log_sink *to_serial, void (*serial_back)(void), log_sink *to_screen)
 {
 	serial = to_serial;
+	take_serial_back = serial_back;
 	screen = to_screen;
 }
 
@@ -50,6 +52,7 @@ void log_take_back_consoles(void)
 	__atomic_store_n(&holder, NULL, __ATOMIC_RELAXED);
 	spin_unlock(&lock);
 	screen_is_guests = false;
+	log_take_back_serial();
 }
 
 bool log_enabled(enum log_level level)
@@ -67,20 +70,43 @@ static void write(const char *text, size_t length)
 		screen(text, length);
 }
 
-void log_raw(const char *text, size_t length)
+/* False: this processor has it already. The NMI handler, amid a line, cannot wait for its end. */
+static bool take_lock(void)
 {
 	const struct cpu *const cpu = cpu_current();
 
-	/* The NMI handler, amid a line of this processor's: it cannot wait for its end. */
-	if (__atomic_load_n(&holder, __ATOMIC_RELAXED) == cpu) {
-		write(text, length);
-		return;
-	}
+	if (__atomic_load_n(&holder, __ATOMIC_RELAXED) == cpu)
+		return false;
 	spin_lock(&lock);
 	__atomic_store_n(&holder, cpu, __ATOMIC_RELAXED);
-	write(text, length);
+	return true;
+}
+
+static void give_lock_back(bool taken)
+{
+	if (!taken)
+		return;
 	__atomic_store_n(&holder, NULL, __ATOMIC_RELAXED);
 	spin_unlock(&lock);
+}
+
+void log_take_back_serial(void)
+{
+	bool taken;
+
+	if (!serial || !serial_shared)
+		return;
+	taken = take_lock();
+	take_serial_back();
+	give_lock_back(taken);
+}
+
+void log_raw(const char *text, size_t length)
+{
+	const bool taken = take_lock();
+
+	write(text, length);
+	give_lock_back(taken);
 }
 
 void log_of_guest(const char *name, struct guest_line *line, const char *text, size_t length)

@@ -17,9 +17,10 @@ struct logring;
 /* What is logged, and the memory for the next boot or NULL. Nothing is written before. */
 void log_init(enum log_level level, struct logring *for_next_boot);
 
-/* The consoles, NULL for those that there are not. */
+/* The consoles, NULL for those that there are not; and what sets up a serial port anew that a guest
+ * has had. */
 typedef void log_sink(const char *text, size_t length);
-void log_set_consoles(log_sink *to_serial, log_sink *to_screen);
+void log_set_consoles(log_sink *to_serial, void (*serial_back)(void), log_sink *to_screen);
 
 /* From now on a guest has the machine's UART and screen as well. */
 void log_share_consoles(void);
@@ -27,6 +28,9 @@ void log_share_consoles(void);
 /* No guest runs any more, nor another processor: the guest's last picture gives way to the reason.
  */
 void log_take_back_consoles(void);
+
+/* The guest that had them does not run any more; other guests may. */
+void log_take_back_serial(void);
 
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

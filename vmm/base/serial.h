@@ -10,6 +10,9 @@
 /* Take the UART that the loader has found and set up. */
 void serial_init(const struct uart *found);
 
+/* The guest that shares it is no more: set it up again as it was found. */
+void serial_take_back(void);
+
 /* Write, a carriage return before each newline, and wait for the end of it. A UART that never gets
  * ready loses bytes, and is given up. */
 void serial_write(const char *text, size_t length);

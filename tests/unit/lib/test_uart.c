@@ -12,6 +12,7 @@ static struct {
 	bool absent, no_scratch, no_loopback, never_ready;
 	uint8_t line_control, modem_control, fifo_control, scratch;
 	uint8_t divisor[2];
+	uint8_t interrupts;
 	uint32_t busy; /* reads of the line status until a byte has left */
 	uint32_t wait;
 	uint64_t polls;
@@ -67,6 +68,9 @@ uint8_t uart_read(const struct uart *read, uint32_t reg)
 	switch (reg) {
 	case 0:
 		return model.line_control & DLAB ? model.divisor[0] : received();
+	case 1:
+		assert_true(model.line_control & DLAB);
+		return model.divisor[1];
 	case 3:
 		return model.line_control;
 	case 4:
@@ -101,6 +105,9 @@ void uart_write(const struct uart *written, uint32_t reg, uint8_t value)
 	switch (reg) {
 	case 0:
 		write_data(value);
+		break;
+	case 1:
+		model.interrupts = value;
 		break;
 	case 2:
 		model.fifo_control = value;
@@ -215,6 +222,36 @@ TEST(that_is_late_at_times_is_kept)
 	assert_memory_equal(model.sent, "yyyyy", 5);
 }
 
+TEST(tells_its_divisor)
+{
+	model.divisor[0] = 0x34;
+	model.divisor[1] = 0x12;
+	assert_int_equal(uart_divisor(&uart), 0x1234);
+	assert_int_equal(model.line_control, 0x1b);
+}
+
+/* As a guest can leave it: the latch open, in loopback, 5 bits, FIFOs off, a byte on its way. */
+TEST(is_set_up_anew)
+{
+	model.line_control = DLAB;
+	model.divisor[0] = model.divisor[1] = 0xff;
+	model.modem_control = 0x30;
+	model.interrupts = 0x0f;
+	model.wait = 100;
+	uart_set_up_anew(&uart, 0x0102);
+	assert_int_equal(model.wait, 0);
+	assert_int_equal(model.divisor[0], 2);
+	assert_int_equal(model.divisor[1], 1);
+	assert_int_equal(model.interrupts, 0);
+	assert_int_equal(model.line_control, 0x03);
+	assert_int_equal(model.fifo_control, 0x07);
+	assert_int_equal(model.modem_control, 0x0b);
+	assert_int_equal(model.count, 0);
+	uart.kind = UART_NONE;
+	uart_set_up_anew(&uart, 1);
+	assert_int_equal(model.divisor[0], 2);
+}
+
 TEST(receives)
 {
 	assert_int_equal(uart_get(&uart), -1);
@@ -235,6 +272,8 @@ int main(void)
 		cmocka_unit_test_setup(sends_when_it_is_ready, set_up),
 		cmocka_unit_test_setup(that_never_gets_ready_is_given_up, set_up),
 		cmocka_unit_test_setup(that_is_late_at_times_is_kept, set_up),
+		cmocka_unit_test_setup(tells_its_divisor, set_up),
+		cmocka_unit_test_setup(is_set_up_anew, set_up),
 		cmocka_unit_test_setup(receives, set_up),
 	};
 
