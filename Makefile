@@ -113,8 +113,10 @@ $(eval $(call object_rules,model,MODEL_CFLAGS))
 $(filter %.asm.o,$(VMM_OBJECTS)): build/gen/offsets.inc
 
 # What guests pay for at every exit: no frame pointers there. A backtrace passes these functions over.
-HOT_PATH := run/sched vcpu/context vcpu/timer run/startup vcpu/vcpu run/create run/enter vcpu/rip fred/native exits/table vcpu/cpuid_policy \
-	vcpu/msr_policy vcpu/event vmx/ept exits/hypercall exits/test_services soft/soft soft/engine soft/walk
+HOT_PATH := $(addprefix run/,sched startup create enter inject reset) \
+	$(addprefix vcpu/,context timer vcpu rip cpuid_policy msr_policy control_registers event) \
+	$(addprefix exits/,table msr control_registers hypercall test_services) fred/native vmx/ept \
+	$(addprefix soft/,soft engine walk)
 $(HOT_PATH:%=build/vmm/vmm/%.c.o): VMM_CFLAGS += -fomit-frame-pointer
 # The VMM has no vector registers: its stack needs no more than a register's alignment, and keeping
 # more costs two instructions in skip_instruction(), and in others.
@@ -315,16 +317,20 @@ vmm_test = $(eval $(call vmm_test_uses,$(1),$(2)))
 RULES := $(patsubst %,vmx/rules_%.c,controls event guest host segments state)
 $(call vmm_test,vmx/test_rules,$(RULES))
 $(call vmm_test,vcpu/test_entry_rules,vcpu/event.c vmx/rules.c $(RULES))
-$(call vmm_test,exits/test_hypercall,exits/test_services.c vcpu/event.c vcpu/entry_rules.c vmx/rules.c $(RULES))
-$(call vmm_test,run/test_sched,vcpu/event.c vcpu/timer.c)
+$(call vmm_test,exits/test_hypercall,exits/test_services.c vcpu/event.c run/inject.c vcpu/entry_rules.c vmx/rules.c $(RULES))
+$(call vmm_test,vcpu/test_event,run/inject.c)
+$(call vmm_test,vcpu/test_control_registers,exits/control_registers.c)
+$(call vmm_test,vcpu/test_msr_policy,exits/msr.c)
+$(call vmm_test,exits/test_ports,vcpu/io_policy.c)
+$(call vmm_test,run/test_sched,run/inject.c vcpu/event.c vcpu/timer.c)
 $(call vmm_test,run/test_apic_store,run/store_decode.c)
-$(call vmm_test,run/test_reset,vcpu/event.c vcpu/timer.c vcpu/control_registers.c exits/livelock.c)
+$(call vmm_test,run/test_reset,vcpu/event.c vcpu/timer.c vcpu/control_registers.c exits/livelock.c run/inject.c)
 $(call vmm_test,host/test_smp,host/ap_start.asm)
 $(call vmm_test,fred/test_native,host/host_fred.c)
 $(call vmm_test,fred/test_vmcs_dump,vmx/vmcs.c)
-$(call vmm_test,run/test_snapshot,vcpu/event.c vcpu/entry_rules.c vmx/rules_event.c vmx/rules_guest.c fred/native.c vcpu/context.c vcpu/timer.c)
+$(call vmm_test,run/test_snapshot,run/inject.c vcpu/event.c vcpu/entry_rules.c vmx/rules_event.c vmx/rules_guest.c fred/native.c vcpu/context.c vcpu/timer.c)
 $(call vmm_test,soft/test_engine,soft/walk.c)
-$(call vmm_test,soft/test_soft,vcpu/event.c fred/native.c soft/decode.c soft/engine.c soft/walk.c)
+$(call vmm_test,soft/test_soft,run/inject.c vcpu/event.c fred/native.c soft/decode.c soft/engine.c soft/walk.c)
 # The file under test: the same path without "test_".
 $(foreach test,$(VMM_TESTS:build/unit/%=%),$(eval build/unit/$(test): \
 	build/model/tests/unit/$(test).c.o build/model/$(dir $(test))$(patsubst test_%,%,$(notdir $(test))).c.o))

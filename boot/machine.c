@@ -105,10 +105,17 @@ void enter_four_levels(void)
 		la57_switch(la57_lower_tables());
 }
 
+/* Physical memory is where it is: the loader runs in the firmware's identity map. */
+static const void *map_tables(uint64_t physical, size_t size __attribute__((unused)))
+{
+	return (const void *)(uintptr_t)physical;
+}
+
 uint64_t find_rsdp(const EFI_SYSTEM_TABLE *system)
 {
 	static const EFI_GUID guids[] = { ACPI_20_TABLE_GUID, ACPI_TABLE_GUID };
 
+	acpi_map = map_tables;
 	for (size_t wanted = 0; wanted < sizeof(guids) / sizeof(guids[0]); wanted++)
 		for (UINTN i = 0; i < system->NumberOfTableEntries; i++)
 			if (memcmp(&system->ConfigurationTable[i].VendorGuid, &guids[wanted],
@@ -164,12 +171,6 @@ static void find_framebuffer(struct loader *loader)
 		    describe_framebuffer(gop->Mode, &loader->info.framebuffer))
 			return;
 	}
-}
-
-/* Physical memory is where it is: the loader runs in the firmware's identity map. */
-const void *acpi_map(uint64_t physical, size_t size __attribute__((unused)))
-{
-	return (const void *)(uintptr_t)physical;
 }
 
 static void add_processor(struct boot_info *info, uint32_t apic_id)

@@ -6,6 +6,8 @@
 #include "lib/acpi_format.h"
 #include "lib/string.h"
 
+const void *(*acpi_map)(uint64_t physical, size_t size);
+
 #define FADT_DSDT	    40
 #define FADT_SMI_COMMAND    48
 #define FADT_ACPI_ENABLE    52

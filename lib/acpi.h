@@ -14,10 +14,10 @@
 #define ACPI_IOAPICS_MAX    32
 
 /*
- * The program that uses the library has this: make `size` bytes of physical
- * memory readable, until the end. NULL: they cannot be.
+ * The program that uses the library sets this, before anything else here: make `size` bytes of
+ * physical memory readable, until the end. NULL: they cannot be.
  */
-const void *acpi_map(uint64_t physical, size_t size);
+extern const void *(*acpi_map)(uint64_t physical, size_t size);
 
 struct acpi {
 	uint64_t root;	     /* the XSDT, or the RSDT */

@@ -13,10 +13,10 @@
 #include "vmm/base/log.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/host/smp.h"
+#include "vmm/run/vm_list.h"
 #include "vmm/vcpu/exit_counts.h"
 #include "vmm/vcpu/vcpu.h"
-#include "vmm/verdict.h"
-#include "vmm/vm.h"
+#include "vmm/guests/results.h"
 #include "vmm/vmx/vtd.h"
 #include "vmm/host/x86.h"
 
@@ -60,7 +60,7 @@ static void end(enum end_status status, const char *reason, enum at_end action)
 	format_string(line, sizeof(line), "end status=%s reason=%s exits=%llu",
 		      status == END_OK ? "ok" : "failed", reason, (unsigned long long)exits);
 	log_error("%s", line);
-	verdict_show(line);
+	guest_results_show(line);
 	vmx_disable();
 	if (action == AT_END_DEBUG_EXIT)
 		outb(PORT_DEBUG_EXIT, status == END_OK ? DEBUG_EXIT_OK : DEBUG_EXIT_FAILED);

@@ -1,6 +1,6 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; The way into the VMM from the loader, and the way between VMM and guest.
+; The way between VMM and guest.
 
 bits 64
 default rel
@@ -8,15 +8,12 @@ default rel
 %include "offsets.inc"
 %include "vmm/base/registers.inc"
 
-extern boot_stack_top
-extern vmm_main
 extern vcpu_entry_failed
 extern vcpu_handle_exit
 extern vcpu_handle_exit_traced
 extern vcpu_handle_exit_watched
 extern vcpu_prepare_entry
 
-global vmm_entry
 global vcpu_launch
 global vcpu_launch_begin
 global vcpu_launch_end
@@ -44,15 +41,6 @@ global vcpu_resume_end
 	pop_registers
 	%1
 %endmacro
-
-section .text.entry
-
-; RDI: struct boot_info. Interrupts are off, the page tables are the VMM's.
-vmm_entry:
-	mov rsp, boot_stack_top
-	xor ebp, ebp			; where backtraces end
-	call vmm_main
-	ud2
 
 section .text
 

@@ -5,6 +5,7 @@
 #include "vmm/base/log.h"
 #include "vmm/end.h"
 #include "vmm/fred/vmcs_dump.h"
+#include "vmm/run/vm_list.h"
 #include "vmm/vcpu/trace.h"
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vm.h"

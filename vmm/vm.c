@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns the list of guests, what RAM is left for the next one, and which processor has which vcpu.
+ * Loads the guests, makes their vcpus on the processors that have them, and ends a guest.
  */
 #include "vmm/vm.h"
 
@@ -8,7 +8,8 @@
 #include "lib/string.h"
 #include "vmm/host/cpu.h"
 #include "vmm/run/create.h"
-#include "vmm/vcpu/exit_counts.h"
+#include "vmm/run/guest_ram.h"
+#include "vmm/run/vm_list.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/vcpu/guest_walk.h"
 #include "vmm/base/log.h"
@@ -21,49 +22,7 @@
 
 #define PAGES_OF_VMM 64
 
-static struct vm vms[CONFIG_GUESTS_MAX];
-static unsigned int count;
-static unsigned int running;	/* of them */
-static const char *failure;	/* reason of the first that failed */
-static struct memmap available; /* RAM that no guest without devices has */
-static struct memmap to_take;	/* the same without the files that are not in place yet */
-
-unsigned int vm_count(void)
-{
-	return count;
-}
-
-static void keep(struct memmap *map, uint64_t base, uint64_t size)
-{
-	if (size != 0 && !memmap_set(map, base, size, MEMORY_RESERVED))
-		panic("memory-map", "the memory map has too many ranges");
-}
-
-static void keep_files(const struct boot_info *boot)
-{
-	keep(&to_take, boot->selftest.base, boot->selftest.size);
-	for (uint32_t i = 0; i < boot->config.guest_count; i++) {
-		const struct boot_guest *const files = &boot->guests[i];
-
-		keep(&to_take, files->kernel.base, files->kernel.size);
-		keep(&to_take, files->initrd.base, files->initrd.size);
-		for (uint32_t m = 0; m < boot->config.guests[i].module_count; m++)
-			keep(&to_take, files->modules[m].base, files->modules[m].size);
-	}
-}
-
-uint64_t vm_take_memory(uint64_t size)
-{
-	uint64_t base;
-
-	if (!memmap_find_highest(&to_take, size, SIZE_2M, 0, ~0ULL, &base))
-		return 0;
-	keep(&to_take, base, size);
-	keep(&available, base, size);
-	ept_exclude(base, size);
-	memset(phys_to_virt(base), 0, size);
-	return base;
-}
+static unsigned int running; /* guests that have not ended */
 
 static void init(struct vm *vm, const struct boot_info *boot, uint32_t index)
 {
@@ -83,7 +42,7 @@ static void init(struct vm *vm, const struct boot_info *boot, uint32_t index)
 
 static void load(struct vm *vm)
 {
-	vm->memmap = available;
+	vm->memmap = *guest_ram_left();
 	if (vm->config->memory != 0 && vm->devices == VM_DEVICES_PASSTHROUGH &&
 	    !memmap_limit_ram(&vm->memmap, vm->config->memory))
 		panic("memory-map", "the memory map has too many ranges");
@@ -103,21 +62,20 @@ static void load(struct vm *vm)
 /* Whoever has the machine's devices gets the RAM that is left, and may overwrite any file. */
 void vm_load_all(const struct boot_info *boot)
 {
-	available = boot->memmap;
-	to_take = boot->memmap;
-	keep_files(boot);
-	count = running = boot->config.guest_count;
-	for (unsigned int i = 0; i < count; i++)
-		init(&vms[i], boot, i);
+	guest_ram_init(boot);
+	running = boot->config.guest_count;
+	vm_list_init(running);
+	for (unsigned int i = 0; i < vm_count(); i++)
+		init(vm_at(i), boot, i);
 	if (vm_has_devices())
 		vtd_probe(boot);
-	for (unsigned int i = 0; i < count; i++)
-		if (vms[i].devices == VM_DEVICES_NONE)
-			load(&vms[i]);
-	for (unsigned int i = 0; i < count; i++)
-		if (vms[i].devices == VM_DEVICES_PASSTHROUGH) {
-			load(&vms[i]);
-			vtd_start(&vms[i]);
+	for (unsigned int i = 0; i < vm_count(); i++)
+		if (vm_at(i)->devices == VM_DEVICES_NONE)
+			load(vm_at(i));
+	for (unsigned int i = 0; i < vm_count(); i++)
+		if (vm_at(i)->devices == VM_DEVICES_PASSTHROUGH) {
+			load(vm_at(i));
+			vtd_start(vm_at(i));
 		}
 }
 
@@ -134,8 +92,8 @@ static void set_start(struct vcpu *vcpu)
 
 static void create_vcpus(const struct cpu *cpu)
 {
-	for (unsigned int i = 0; i < count; i++) {
-		struct vm *const vm = &vms[i];
+	for (unsigned int i = 0; i < vm_count(); i++) {
+		struct vm *const vm = vm_at(i);
 		const uint32_t index = cpu->id - vm->first_cpu;
 
 		if (cpu->id < vm->first_cpu || index >= vm->vcpu_count)
@@ -157,8 +115,8 @@ static void limit_tables(void)
 	memory_usage(&used, &total);
 	left = total - used;
 	left = left > PAGES_OF_VMM ? left - PAGES_OF_VMM : 0;
-	for (unsigned int i = 0; i < count; i++)
-		ept_limit(&vms[i], left / count);
+	for (unsigned int i = 0; i < vm_count(); i++)
+		ept_limit(vm_at(i), left / vm_count());
 }
 
 static void enter_guests(void)
@@ -166,90 +124,24 @@ static void enter_guests(void)
 	bool shared = false;
 
 	limit_tables();
-	for (unsigned int i = 0; i < count; i++) {
-		sipi_init(&vms[i]);
-		log_info("entering guest %s", vms[i].name);
-		shared |= vms[i].devices == VM_DEVICES_PASSTHROUGH;
+	for (unsigned int i = 0; i < vm_count(); i++) {
+		sipi_init(vm_at(i));
+		log_info("entering guest %s", vm_at(i)->name);
+		shared |= vm_at(i)->devices == VM_DEVICES_PASSTHROUGH;
 	}
 	if (shared)
 		log_share_consoles();
 }
 
-static bool is_live(const struct vm *vm)
-{
-	return !__atomic_load_n(&vm->ended, __ATOMIC_SEQ_CST);
-}
-
-bool vm_is_last(const struct vm *vm)
-{
-	for (unsigned int i = 0; i < count; i++)
-		if (&vms[i] != vm && is_live(&vms[i]))
-			return false;
-	return true;
-}
-
-const char *vm_failure(void)
-{
-	return __atomic_load_n(&failure, __ATOMIC_SEQ_CST);
-}
-
-bool vm_has_devices(void)
-{
-	for (unsigned int i = 0; i < count; i++)
-		if (vms[i].devices == VM_DEVICES_PASSTHROUGH)
-			return true;
-	return false;
-}
-
-void vm_log_cut_off(const struct vm *vm)
-{
-	for (unsigned int i = 0; i < count; i++)
-		if (&vms[i] != vm && is_live(&vms[i]))
-			log_info("guest %s: cut off by the end of guest %s", vms[i].name, vm->name);
-}
-
-void vm_statistics_print(void)
-{
-	for (unsigned int i = 0; i < count; i++)
-		for (uint32_t v = 0; v < vms[i].vcpu_count; v++) {
-			const struct vcpu *const vcpu = vms[i].vcpus[v];
-
-			if (!vcpu)
-				continue;
-			if (count > 1 || vm_is_smp(&vms[i]))
-				log_info("guest %s, vcpu %u: %llu exits, current %llu times",
-					 vms[i].name, v, (unsigned long long)exit_count(vcpu),
-					 (unsigned long long)vcpu->switches);
-			exit_statistics_print(vcpu);
-		}
-	for (unsigned int i = 0; i < smp_count(); i++)
-		if (smp_cpu(i)->interrupts_dropped != 0 || smp_cpu(i)->nmis_dropped != 0)
-			log_info("processor %u: %llu interrupts and %llu NMIs for no guest", i,
-				 (unsigned long long)smp_cpu(i)->interrupts_dropped,
-				 (unsigned long long)smp_cpu(i)->nmis_dropped);
-}
-
-uint64_t vm_exit_count(void)
-{
-	uint64_t sum = 0;
-
-	for (unsigned int i = 0; i < count; i++)
-		for (uint32_t v = 0; v < vms[i].vcpu_count; v++)
-			sum += vms[i].vcpus[v] ? exit_count(vms[i].vcpus[v]) : 0;
-	return sum;
-}
-
 void vm_end(struct vm *vm, enum end_status status, const char *reason)
 {
-	const char *none = NULL;
 	unsigned int left;
 
 	/* Two of its vcpus may come here at once. */
 	if (__atomic_exchange_n(&vm->ended, true, __ATOMIC_SEQ_CST))
 		sched_leave();
 	if (status == END_FAILED)
-		__atomic_compare_exchange_n(&failure, &none, reason, false, __ATOMIC_SEQ_CST,
-					    __ATOMIC_SEQ_CST);
+		vm_note_failure(reason);
 	left = __atomic_sub_fetch(&running, 1, __ATOMIC_SEQ_CST);
 	if (left == 0 && vm_failure())
 		machine_end(END_FAILED, vm_failure());
@@ -274,7 +166,7 @@ void vm_run_all(void)
 	if (cpu->id == 0)
 		enter_guests();
 	smp_barrier();
-	if (vms[0].boot->config.debug == DEBUG_VMM_PANIC)
+	if (vm_at(0)->boot->config.debug == DEBUG_VMM_PANIC)
 		panic("debug", "processor %u ends the boot, as all the others do", cpu->id);
 	sched_start();
 }

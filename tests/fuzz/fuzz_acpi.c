@@ -30,7 +30,7 @@ size_t fuzz_seed(unsigned int number, uint8_t *buffer)
 }
 
 /* A copy of what was asked for: one byte more, and the sanitizer sees it. */
-const void *acpi_map(uint64_t physical, size_t size)
+static const void *map_tables(uint64_t physical, size_t size)
 {
 	const uint64_t start = physical >= ACPI_RSDP ? physical - ACPI_RSDP : physical;
 	void *copy;
@@ -82,6 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct acpi_power power;
 	struct acpi acpi;
 
+	acpi_map = map_tables;
 	memory_size = size;
 	memory = malloc(size + 1);
 	REQUIRE(memory != NULL);

@@ -39,7 +39,7 @@ size_t fuzz_seed(unsigned int number, uint8_t *buffer)
 }
 
 /* A copy of what was asked for: one byte more, and the sanitizer sees it. */
-const void *acpi_map(uint64_t physical, size_t size)
+static const void *map_tables(uint64_t physical, size_t size)
 {
 	const bool of_guest = physical >= GUEST_AT;
 	const uint64_t start = of_guest ? physical - GUEST_AT : physical;
@@ -106,6 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct acpi_guest wish = { .apic_ids = apic_ids, .processor_count = PROCESSORS };
 	const struct acpi acpi = { size % 2 ? ACPI_AT_RSDT : ACPI_AT_XSDT, size % 2 ? 4 : 8 };
 
+	acpi_map = map_tables;
 	wish.without_dmar = size / 2 % 2;
 	memory_size = size;
 	memory = malloc(size + 1);

@@ -171,7 +171,7 @@ class TestErrataTables:
     def test_those_of_the_self_test(self, rows):
         """Their numbers are those of `enum erratum`, each with its line for the log."""
         told = {name for name, row in rows.items() if name[:2] == "FR" and "self-test" in row}
-        for file in ("vmm/fred/errata.h", "vmm/fred/errata.c"):
+        for file in ("vmm/host/errata.h", "vmm/host/errata.c"):
             numbers = re.findall(r"\bERRATUM_FR_(\d+)\b(?:\] =| = )", self.read(file))
             assert {f"FR-{number}" for number in numbers} == told, file
 

@@ -9,6 +9,7 @@
 #include "lib/x86/cpu.h"
 #include "vmm/host/apic.h"
 #include "vmm/end.h"
+#include "vmm/run/vm_list.h"
 #include "vmm/vcpu/rip.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/vcpu/event.h"
@@ -22,8 +23,7 @@
 #include "vmm/base/spinlock.h"
 #include "vmm/vcpu/timer.h"
 #include "vmm/vcpu/vcpu.h"
-#include "vmm/verdict.h"
-#include "vmm/vm.h"
+#include "vmm/guests/results.h"
 #include "vmm/vmx/vmcs.h"
 #include "vmm/host/x86.h"
 
@@ -71,7 +71,7 @@ static long console_write(struct vcpu *vcpu)
 		log_of_guest(vm->name, &vm->line, text, length);
 	else if (vm->config->console == GUEST_CONSOLE_LOG)
 		log_raw(text, length);
-	verdict_read(vm, text, length);
+	guest_results_read(vm, text, length);
 	spin_unlock(&vm->console_lock);
 	sched_charge(vcpu);
 	return (long)length;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Owns the watch over vcpus that do nothing but raise an exception. */
-#include "vmm/exits/livelock.h"
+#include "vmm/vcpu/livelock.h"
 
 #include "lib/string.h"
 #include "vmm/exits/table.h"
@@ -10,8 +10,8 @@
 #include "vmm/vmx/vmcs.h"
 
 #define GPRS (sizeof(struct guest_regs) / sizeof(uint64_t))
-_Static_assert(GPRS + 3 == sizeof(((struct endless *)0)->registers) / sizeof(uint64_t),
-	       "struct endless: all general registers, RSP, RIP, RFLAGS");
+_Static_assert(GPRS + 3 == sizeof(((struct livelock *)0)->registers) / sizeof(uint64_t),
+	       "struct livelock: all general registers, RSP, RIP, RFLAGS");
 
 static void read_registers(const struct vcpu *vcpu, uint64_t *registers)
 {
@@ -24,7 +24,7 @@ static void read_registers(const struct vcpu *vcpu, uint64_t *registers)
 static bool are_same(const struct vcpu *vcpu)
 {
 	const uint64_t *const now = (const uint64_t *)&vcpu->regs, *const before =
-									   vcpu->endless.registers;
+									   vcpu->livelock.registers;
 
 	for (size_t i = 0; i < GPRS; i++)
 		if (now[i] != before[i])
@@ -34,32 +34,25 @@ static bool are_same(const struct vcpu *vcpu)
 	       vmcs_read(VMCS_GUEST_RFLAGS) == before[GPRS + 2];
 }
 
-void endless_look(struct vcpu *vcpu)
+void livelock_look(struct vcpu *vcpu)
 {
-	struct endless *const e = &vcpu->endless;
+	struct livelock *const e = &vcpu->livelock;
 	const uint64_t exits = exit_count(vcpu);
 
 	if (e->watched)
 		return;
-	if (exits - e->exits == ENDLESS_EVERY && are_same(vcpu) && vcpu_watch(vcpu, true)) {
+	if (exits - e->exits == LIVELOCK_EVERY && are_same(vcpu) && vcpu_watch(vcpu, true)) {
 		e->watched = true;
 		e->other_between = false;
-		e->left = ENDLESS_TIMES;
+		e->left = LIVELOCK_TIMES;
 	}
 	e->exits = exits;
 	read_registers(vcpu, e->registers);
 }
 
-void endless_forget(struct vcpu *vcpu)
+void livelock_compare(struct vcpu *vcpu)
 {
-	if (vcpu->endless.watched)
-		vcpu_watch(vcpu, false);
-	vcpu->endless = (struct endless){ 0 };
-}
-
-void endless_compare(struct vcpu *vcpu)
-{
-	struct endless *const e = &vcpu->endless;
+	struct livelock *const e = &vcpu->livelock;
 	const bool exception =
 		EXIT_REASON_BASIC(vmcs_read32(VMCS_EXIT_REASON)) == EXIT_REASON_EXCEPTION_NMI;
 
@@ -69,7 +62,7 @@ void endless_compare(struct vcpu *vcpu)
 			guest_failed(vcpu, "endless-exceptions",
 				     "the same exception %u times in a row at RIP 0x%llx: its "
 				     "handler changes nothing",
-				     ENDLESS_TIMES, (unsigned long long)vmcs_read(VMCS_GUEST_RIP));
+				     LIVELOCK_TIMES, (unsigned long long)vmcs_read(VMCS_GUEST_RIP));
 	} else if (exception && !e->other_between) {
 		e->other_between = true;
 	} else {

@@ -4,8 +4,6 @@
  * ends the machine: the VMM must see that coming, to write the last line of the log; and but for
  * the A20 gate, which stays open. Owns what the VMM knows of the keyboard controller.
  */
-#include "vmm/exits/ports.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -20,8 +18,6 @@
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vmx/vmcs.h"
 
-#define BITMAP_PORTS 0x10000U
-
 /* An OUT, with the value's bytes that are written. */
 struct output {
 	uint16_t port;
@@ -31,34 +27,7 @@ struct output {
 
 /* Two vcpus that write at once: what is noted must be in the order of what the machine gets. */
 static struct spinlock lock;
-static bool output_port_is_next; /* the next byte of data is for the keyboard's output port */
-
-static void intercept(uint8_t *bitmaps, uint32_t port)
-{
-	if (port != 0 && port < BITMAP_PORTS)
-		bitmaps[port / 8] |= (uint8_t)(1U << port % 8);
-}
-
-void io_bitmaps_fill(const struct vm *vm, uint8_t *bitmaps)
-{
-	const struct acpi_power *const power = io_power();
-
-	if (vm->devices == VM_DEVICES_NONE) {
-		for (size_t i = 0; i < 2 * PAGE_SIZE; i++)
-			bitmaps[i] = 0xff;
-		return;
-	}
-	/* For the output port. A processor may keep a bitmap that changes while its guest runs. */
-	intercept(bitmaps, PORT_KEYBOARD_DATA);
-	intercept(bitmaps, PORT_KEYBOARD_COMMAND);
-	intercept(bitmaps, PORT_SYSTEM_CONTROL_A);
-	intercept(bitmaps, PORT_RESET_CONTROL);
-	/* SLP_EN is in the register's second byte. */
-	intercept(bitmaps, power->pm1a_control);
-	intercept(bitmaps, power->pm1a_control + 1);
-	if (power->has_reset && power->reset_space == ACPI_SPACE_IO)
-		intercept(bitmaps, (uint32_t)power->reset_address);
-}
+static bool output_port_is_next;
 
 static uint32_t port_in(uint16_t port, unsigned int size)
 {

@@ -16,6 +16,7 @@
 #include "vmm/host/apic.h"
 #include "vmm/host/cpu.h"
 #include "vmm/end.h"
+#include "vmm/run/inject.h"
 #include "vmm/vcpu/rip.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/base/log.h"
@@ -150,9 +151,9 @@ static void handle_exception_nmi(struct vcpu *vcpu)
 {
 	const uint32_t info = vmcs_read32(VMCS_EXIT_INTERRUPTION_INFO);
 
-	if (__builtin_expect(vcpu->exits_by_reason[EXIT_REASON_EXCEPTION_NMI] % ENDLESS_EVERY == 0,
+	if (__builtin_expect(vcpu->exits_by_reason[EXIT_REASON_EXCEPTION_NMI] % LIVELOCK_EVERY == 0,
 			     0))
-		endless_look(vcpu);
+		livelock_look(vcpu);
 	if (info == UNDEFINED_OPCODE)
 		handle_undefined_opcode(vcpu);
 	else if (INTERRUPTION_TYPE(info) == EVENT_NMI)
@@ -414,7 +415,7 @@ void vcpu_handle_exit_traced(struct vcpu *vcpu)
 
 void vcpu_handle_exit_watched(struct vcpu *vcpu)
 {
-	endless_compare(vcpu);
+	livelock_compare(vcpu);
 	vcpu_handle_exit(vcpu);
 }
 

@@ -14,7 +14,7 @@
 #include "lib/x86/msr.h"
 #include "lib/x86/vmx.h"
 #include "vmm/host/cpu.h"
-#include "vmm/fred/errata.h"
+#include "vmm/host/errata.h"
 #include "vmm/base/log.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/base/memory.h"

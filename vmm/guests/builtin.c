@@ -7,12 +7,12 @@
 #include "lib/x86/cpu.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/run/create.h"
+#include "vmm/run/guest_ram.h"
 #include "vmm/vcpu/guest_walk.h"
 #include "lib/hypercall.h"
 #include "vmm/base/log.h"
 #include "vmm/base/memory.h"
 #include "vmm/vcpu/vcpu.h"
-#include "vmm/vm.h"
 
 #define DEFAULT_MEMORY (32 * 0x100000ULL)
 #define MINIMUM_MEMORY (8 * 0x100000ULL)
@@ -32,7 +32,7 @@ static void take_memory(struct vm *vm)
 	if (size < MINIMUM_MEMORY)
 		panic("no-memory", "memory = %llu: the built-in guest needs at least %lluM",
 		      (unsigned long long)wanted, MINIMUM_MEMORY >> 20);
-	base = vm_take_memory(size);
+	base = guest_ram_take(size);
 	if (base == 0)
 		panic("no-memory", "no %llu MiB of contiguous memory for the built-in guest",
 		      (unsigned long long)(size >> 20));

@@ -22,7 +22,7 @@
 
 static struct acpi_power power;
 
-const void *acpi_map(uint64_t physical, size_t size)
+static const void *map_tables(uint64_t physical, size_t size)
 {
 	const void *const address = phys_to_virt(physical);
 
@@ -36,6 +36,7 @@ void io_init(uint64_t rsdp)
 	struct acpi acpi;
 	const char *error;
 
+	acpi_map = map_tables;
 	if (rsdp == 0)
 		return;
 	error = acpi_init(&acpi, rsdp);

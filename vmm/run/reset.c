@@ -8,10 +8,10 @@
 #include "lib/string.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/vmx.h"
-#include "vmm/exits/livelock.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/host/x86.h"
 #include "vmm/run/create.h"
+#include "vmm/run/enter.h"
 #include "vmm/soft/soft.h"
 #include "vmm/vcpu/control_registers.h"
 #include "vmm/vcpu/event.h"
@@ -54,7 +54,9 @@ void vcpu_set_reset_state(struct vcpu *vcpu)
 static void forget_services(struct vcpu *vcpu)
 {
 	timer_forget(vcpu);
-	endless_forget(vcpu);
+	if (vcpu->livelock.watched)
+		vcpu_watch(vcpu, false);
+	vcpu->livelock = (struct livelock){ 0 };
 	vcpu_clear_work(vcpu, WORK_SNAPSHOT);
 	event_set_exits(vcpu, vcpu->vm->exception_bitmap);
 	vcpu->halted = false;

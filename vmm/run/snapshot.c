@@ -14,6 +14,7 @@
 #include "lib/x86/msr.h"
 #include "vmm/run/create.h"
 #include "vmm/run/enter.h"
+#include "vmm/run/inject.h"
 #include "vmm/vcpu/entry_rules.h"
 #include "vmm/vcpu/event.h"
 #include "vmm/exits/table.h"
@@ -253,7 +254,7 @@ static void destroy(struct vcpu *vcpu, const struct vcpu_snapshot *s)
 		wrmsr(MSR_IA32_PL0_SSP, POISON);
 	vcpu->xsave = kept.xsave;
 	vcpu->switches = kept.switches;
-	vcpu->endless = (struct endless){ 0 };
+	vcpu->livelock = (struct livelock){ 0 };
 	vcpu->vmcs = kept.vmcs;
 	vcpu->vpid = kept.vpid;
 	vcpu->msr_bitmap = kept.msr_bitmap;

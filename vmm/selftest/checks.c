@@ -14,7 +14,7 @@
 #include "vmm/host/apic.h"
 #include "vmm/run/create.h"
 #include "vmm/vmx/ept.h"
-#include "vmm/fred/errata.h"
+#include "vmm/host/errata.h"
 #include "vmm/vcpu/event.h"
 #include "vmm/fred/native.h"
 #include "vmm/selftest/probe.h"

@@ -6,6 +6,7 @@
 #include "lib/x86/msr.h"
 #include "vmm/host/cpu.h"
 #include "vmm/run/create.h"
+#include "vmm/run/inject.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/vcpu/event.h"
 #include "vmm/base/log.h"

@@ -13,6 +13,7 @@
 #include "lib/x86/msr.h"
 #include "lib/x86/vmx.h"
 #include "vmm/exits/table.h"
+#include "vmm/run/inject.h"
 #include "vmm/vcpu/guest_walk.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/vcpu/msr_policy.h"

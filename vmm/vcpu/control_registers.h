@@ -7,6 +7,9 @@
 
 struct vcpu;
 
+/* Bits of CR0 that the guest does not own: a change of one of them exits. */
+uint64_t cr0_owned(void);
+
 /* Let the guest have this value, as it reads it; the VMCS gets what VMX demands beside. */
 void cr_set_cr0(uint64_t value);
 void cr_set_cr4(const struct vcpu *vcpu, uint64_t value);

@@ -11,19 +11,18 @@
 #include "lib/x86/cpu.h"
 #include "lib/x86/fred.h"
 #include "lib/x86/msr.h"
-#include "vmm/fred/errata.h"
-#include "vmm/exits/table.h"
+#include "vmm/host/errata.h"
 #include "vmm/vcpu/guest_walk.h"
 #include "vmm/host/capabilities.h"
+#include "vmm/vcpu/pending.h"
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vmx/vmcs.h"
 #include "vmm/host/x86.h"
 
 /* DR6 bits that are 0 when the condition was met (SDM 3B, 18.2.3). */
-#define DR6_BUS_LOCK	(1ULL << 11)
-#define DR6_RTM		(1ULL << 16)
-#define DR6_ACTIVE_LOW	(DR6_BUS_LOCK | DR6_RTM)
-#define NO_VECTOR	(-1)
+#define DR6_BUS_LOCK   (1ULL << 11)
+#define DR6_RTM	       (1ULL << 16)
+#define DR6_ACTIVE_LOW (DR6_BUS_LOCK | DR6_RTM)
 /* The IDT-vectoring information without bit 12, which is undefined. */
 #define REPEATED_INFO                                                               \
 	(INTERRUPTION_VALID | INTERRUPTION_NESTED | INTERRUPTION_ERROR_CODE_VALID | \
@@ -68,18 +67,6 @@ bool event_has_error_code(uint8_t vector)
 	default:
 		return false;
 	}
-}
-
-uint32_t event_to_info(const struct event *event)
-{
-	return INTERRUPTION_VALID | (uint32_t)event->type << INTERRUPTION_TYPE_SHIFT |
-	       event->vector | (event->has_error_code ? INTERRUPTION_ERROR_CODE_VALID : 0) |
-	       (event->nested ? INTERRUPTION_NESTED : 0);
-}
-
-static bool is_software_event(uint8_t type)
-{
-	return type >= EVENT_SOFTWARE_INTERRUPT;
 }
 
 static bool is_fault(unsigned int type, unsigned int vector, uint64_t event_data)
@@ -266,7 +253,7 @@ void event_complete_interrupted(struct vcpu *vcpu)
 		event.has_error_code = true;
 		event.error_code = vmcs_read32(VMCS_IDT_VECTORING_ERROR_CODE);
 	}
-	if (is_software_event(event.type))
+	if (event_is_software(event.type))
 		event.instruction_length = (uint8_t)vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
 	/* Only a processor with FRED has the field. */
 	if (vmcs_read(VMCS_GUEST_CR4) & CR4_FRED)
@@ -306,7 +293,7 @@ bool event_repeat_interrupted(struct vcpu *vcpu)
 	if (info & INTERRUPTION_ERROR_CODE_VALID)
 		vmcs_write(VMCS_ENTRY_EXCEPTION_ERROR_CODE,
 			   vmcs_read(VMCS_IDT_VECTORING_ERROR_CODE));
-	if (is_software_event((uint8_t)type))
+	if (event_is_software((uint8_t)type))
 		vmcs_write(VMCS_ENTRY_INSTRUCTION_LENGTH, vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH));
 	else if (erratum_detected(ERRATUM_FR_13))
 		vmcs_write(VMCS_ENTRY_INSTRUCTION_LENGTH, 0);
@@ -349,29 +336,6 @@ void event_set_registers(const struct event *event)
 		set_debug_registers(event->event_data & EVENT_DEBUG_CAUSES);
 }
 
-static void inject(struct vcpu *vcpu, const struct event *event)
-{
-	uint32_t info = event_to_info(event);
-
-	if (vcpu->soft.on) {
-		soft_fred_deliver(vcpu, event);
-		return;
-	}
-	/* In real mode no exception has an error code, and VM entry refuses one (27.2.1.3). */
-	if (event->has_error_code && !(vmcs_read(VMCS_GUEST_CR0) & CR0_PE))
-		info &= ~INTERRUPTION_ERROR_CODE_VALID;
-	else if (event->has_error_code)
-		vmcs_write(VMCS_ENTRY_EXCEPTION_ERROR_CODE, event->error_code);
-	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, info);
-	if (is_software_event(event->type) || erratum_detected(ERRATUM_FR_13))
-		vmcs_write(VMCS_ENTRY_INSTRUCTION_LENGTH, event->instruction_length);
-	/* For every event: VM exit does not clear it. */
-	if (machine.fred_method != FRED_METHOD_NONE)
-		vmcs_write(VMCS_INJECTED_EVENT_DATA, event->event_data);
-	if (event->type == EVENT_HARDWARE_EXCEPTION)
-		event_set_registers(event);
-}
-
 unsigned int event_interrupts_waiting(const struct vcpu *vcpu)
 {
 	unsigned int count = 0;
@@ -382,122 +346,10 @@ unsigned int event_interrupts_waiting(const struct vcpu *vcpu)
 	return count;
 }
 
-/* The highest vector that waits; NO_VECTOR: none does. The work bits alone do not tell. */
-static int highest_pending_interrupt(const struct vcpu *vcpu)
-{
-	for (int word = INTERRUPT_WORDS - 1; word >= 0; word--) {
-		const uint64_t bits =
-			__atomic_load_n(&vcpu->pending_interrupts[word], __ATOMIC_SEQ_CST);
-
-		if (bits != 0)
-			return word * 64 + 63 - __builtin_clzll(bits);
-	}
-	return NO_VECTOR;
-}
-
-/*
- * SDM 3A, 11.8.3.1: CR8 holds back the priority classes up to its value. Class 0, which it would
- * always hold back, is not the APIC's: these vectors come from an old interrupt controller.
- */
-static bool interrupt_passes_priority(const struct vcpu *vcpu)
-{
-	const int vector =
-		vcpu->work & WORK_INTERRUPT ? highest_pending_interrupt(vcpu) : NO_VECTOR;
-
-	return vector != NO_VECTOR && (vcpu->cr8 == 0 || vector >> 4 > vcpu->cr8);
-}
-
 bool event_ends_halt(const struct vcpu *vcpu)
 {
 	return (vcpu->work & (WORK_EVENT | WORK_NMI | WORK_NMI_ARRIVED | WORK_INTERRUPT_ARRIVED)) ||
 	       interrupt_passes_priority(vcpu);
-}
-
-/* One waits. Only the vcpu's own processor takes vectors away, so that it still does. */
-static void inject_interrupt(struct vcpu *vcpu)
-{
-	const uint8_t vector = (uint8_t)highest_pending_interrupt(vcpu);
-	const struct event event = { .type = EVENT_EXTERNAL_INTERRUPT, .vector = vector };
-
-	__atomic_and_fetch(&vcpu->pending_interrupts[vector / 64], ~(1ULL << vector % 64),
-			   __ATOMIC_SEQ_CST);
-	if (highest_pending_interrupt(vcpu) == NO_VECTOR)
-		vcpu_clear_work(vcpu, WORK_INTERRUPT);
-	vcpu->interrupts.delivered++;
-	inject(vcpu, &event);
-}
-
-/* Ask for an exit as soon as the guest can take what waits, and for none when nothing does. */
-static void set_windows(const struct vcpu *vcpu)
-{
-	const uint64_t controls = vmcs_read(VMCS_PROC_BASED_CONTROLS);
-	uint64_t wanted = controls & ~(uint64_t)(PROC_NMI_WINDOW | PROC_INTERRUPT_WINDOW);
-
-	/* A processor may exit for an NMI window before the instruction behind STI is over, and
-	 * would for ever; for an interrupt window it does not (SDM 3C, 26.2). */
-	if (vcpu->work & WORK_NMI)
-		wanted |= vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_STI
-				  ? PROC_INTERRUPT_WINDOW
-				  : PROC_NMI_WINDOW;
-	/* Below CR8 it waits for the guest to lower CR8, which exits. */
-	if (interrupt_passes_priority(vcpu))
-		wanted |= PROC_INTERRUPT_WINDOW;
-	if (wanted != controls)
-		vmcs_write(VMCS_PROC_BASED_CONTROLS, wanted);
-}
-
-/*
- * Neither interrupts nor NMIs now: in the shadow of STI or MOV SS, with NMIs blocked those, and
- * before a debug trap that waits. Injected, they would take its place: it would be lost (SDM 3C,
- * 27.7.3).
- */
-static bool is_held_back(uint64_t blocked_by)
-{
-	return (vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & blocked_by) ||
-	       (vmcs_read(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS) & PENDING_DEBUG_TRAPS);
-}
-
-#define BLOCKS_INTERRUPTS (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
-#define BLOCKS_NMIS	  (BLOCKS_INTERRUPTS | INTERRUPTIBILITY_NMI)
-
-/* What waits with whatever else; and the windows for what cannot be delivered now. */
-static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu)
-{
-	if (vcpu->work & WORK_NMI_ARRIVED) {
-		vcpu_clear_work(vcpu, WORK_NMI_ARRIVED);
-		vcpu_set_work(vcpu, WORK_NMI);
-	}
-	if (vcpu->work & WORK_INTERRUPT_ARRIVED) {
-		vcpu_clear_work(vcpu, WORK_INTERRUPT_ARRIVED);
-		if (highest_pending_interrupt(vcpu) != NO_VECTOR)
-			vcpu_set_work(vcpu, WORK_INTERRUPT);
-	}
-	if (vmcs_read(VMCS_ENTRY_INTERRUPTION_INFO) & INTERRUPTION_VALID) {
-		/* Called again for an NMI that came after an event had been programmed. */
-	} else if (vcpu->work & WORK_EVENT) {
-		inject(vcpu, &vcpu->event);
-		vcpu_clear_work(vcpu, WORK_EVENT);
-	} else if ((vcpu->work & WORK_NMI) && !is_held_back(BLOCKS_NMIS)) {
-		const struct event nmi = { .type = EVENT_NMI, .vector = VECTOR_NMI };
-
-		inject(vcpu, &nmi);
-		vcpu_clear_work(vcpu, WORK_NMI);
-	} else if (interrupt_passes_priority(vcpu) && (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF) &&
-		   !is_held_back(BLOCKS_INTERRUPTS)) {
-		inject_interrupt(vcpu);
-	}
-	set_windows(vcpu);
-}
-
-void event_prepare_entry(struct vcpu *vcpu)
-{
-	/* Mostly it is an event alone, and then no window is open: set_windows() saw to that. */
-	if (__builtin_expect(vcpu->work == WORK_EVENT, 1)) {
-		inject(vcpu, &vcpu->event);
-		vcpu_clear_work(vcpu, WORK_EVENT);
-	} else {
-		prepare_entry(vcpu);
-	}
 }
 
 void event_close_interrupt_window(void)

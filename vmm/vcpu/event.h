@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/x86/cpu.h"
 #include "lib/x86/vmx.h"
 
 struct vcpu;
@@ -32,6 +33,12 @@ struct event {
 	uint64_t event_data;
 };
 
+/* Raised by the instruction at RIP on purpose: its length goes with it. */
+static inline bool event_is_software(uint8_t type)
+{
+	return type >= EVENT_SOFTWARE_INTERRUPT;
+}
+
 /* Hardware exceptions with the error code that the processor gives them. */
 struct event event_exception(uint8_t vector);
 struct event event_exception_error(uint8_t vector, uint32_t error_code);
@@ -51,9 +58,21 @@ bool event_is_fault(const struct event *event);
  * its injection does (SDM 3C, 28.1).
  */
 void event_set_registers(const struct event *event);
+/* Is it one of those: only #DB, #NM and #PF set registers. */
+static inline bool event_sets_registers(const struct event *event)
+{
+	return event->type == EVENT_HARDWARE_EXCEPTION &&
+	       (event->vector == VECTOR_PF || event->vector == VECTOR_NM ||
+		event->vector == VECTOR_DB);
+}
 
 /* In interruption-information format. */
-uint32_t event_to_info(const struct event *event);
+static inline uint32_t event_to_info(const struct event *event)
+{
+	return INTERRUPTION_VALID | (uint32_t)event->type << INTERRUPTION_TYPE_SHIFT |
+	       event->vector | (event->has_error_code ? INTERRUPTION_ERROR_CODE_VALID : 0) |
+	       (event->nested ? INTERRUPTION_NESTED : 0);
+}
 
 enum event_merge_result { MERGE_SECOND, MERGE_DOUBLE_FAULT, MERGE_TRIPLE_FAULT };
 
@@ -98,12 +117,6 @@ void event_complete_interrupted(struct vcpu *vcpu);
  * to those of the next VM entry. False: no delivery was interrupted.
  */
 bool event_repeat_interrupted(struct vcpu *vcpu);
-
-/*
- * Before a VM entry: program the injection of what can be delivered now, and ask for a
- * window exit for what cannot.
- */
-void event_prepare_entry(struct vcpu *vcpu);
 
 /*
  * An exit hit an IRET that had already unblocked NMIs (bit 12 of the exit information): block them

@@ -18,4 +18,7 @@ void msr_set_exits(const struct vcpu *vcpu, uint32_t msr, bool exits);
 /* The same for writes alone. */
 void msr_set_write_exits(const struct vcpu *vcpu, uint32_t msr, bool exits);
 
+/* A guest's write has no effect, and no fault: why, in words. */
+bool msr_write_is_dropped(uint32_t msr, const char **why);
+
 #endif

@@ -13,7 +13,7 @@
 
 #include "lib/boot_info.h"
 #include "lib/x86/vmx.h"
-#include "vmm/exits/livelock.h"
+#include "vmm/vcpu/livelock.h"
 #include "vmm/vmx/ept.h"
 #include "vmm/vcpu/end_request.h"
 #include "vmm/vcpu/event.h"
@@ -89,7 +89,7 @@ struct vm {
 	uint32_t vcpu_count;
 	struct vcpu *vcpus[CONFIG_CPUS_MAX];
 	bool ended;		      /* none of its vcpus runs any more: vm.c */
-	struct spinlock console_lock; /* of line, and of what verdict.c reads */
+	struct spinlock console_lock; /* of line, and of what guests/results.c reads */
 	struct guest_line line;
 };
 
@@ -166,7 +166,7 @@ struct vcpu {
 	uint8_t *xsave;		  /* NULL where it is alone on its processor */
 	uint64_t switches;	  /* how often it was made current */
 	uint32_t exceptions;	  /* that exit while software FRED is off: vcpu/event.c */
-	struct endless endless;
+	struct livelock livelock;
 	struct end_request end;
 	uint64_t exits_by_reason[EXIT_REASON_COUNT];
 	struct trace trace;

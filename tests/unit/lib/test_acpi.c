@@ -12,7 +12,7 @@ static struct acpi acpi;
 /* Physical memory ends with the sample; address 0 is the root pointer here. */
 #define RSDP_OFFSET 0x1000ULL
 
-const void *acpi_map(uint64_t physical, size_t size)
+static const void *map_tables(uint64_t physical, size_t size)
 {
 	const uint64_t start = physical >= RSDP_OFFSET ? physical - RSDP_OFFSET : physical;
 
@@ -373,5 +373,6 @@ int main(void)
 		cmocka_unit_test_setup(refuses_damaged_madt_entries, set_up),
 	};
 
+	acpi_map = map_tables;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ static size_t madt_length;
 static struct acpi_machine machine;
 static struct acpi acpi;
 
-const void *acpi_map(uint64_t physical, size_t size)
+static const void *map_tables(uint64_t physical, size_t size)
 {
 	const uint64_t start = physical - 0x1000;
 
@@ -587,5 +587,6 @@ int main(void)
 		cmocka_unit_test(masks_that_are_too_short),
 	};
 
+	acpi_map = map_tables;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

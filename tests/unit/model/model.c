@@ -8,7 +8,7 @@
 #include "lib/x86/msr.h"
 #include "tests/unit/model/model.h"
 #include "vmm/host/cpu.h"
-#include "vmm/fred/errata.h"
+#include "vmm/host/errata.h"
 #include "vmm/exits/table.h"
 #include "vmm/base/log.h"
 #include "vmm/host/capabilities.h"

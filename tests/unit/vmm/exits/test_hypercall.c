@@ -14,9 +14,11 @@
 #include "vmm/fred/vmcs_dump.h"
 #include "vmm/host/cpu.h"
 #include "vmm/end.h"
+#include "vmm/run/inject.h"
+#include "vmm/run/vm_list.h"
 #include "vmm/vcpu/rip.h"
 #include "vmm/vmx/ept.h"
-#include "vmm/fred/errata.h"
+#include "vmm/host/errata.h"
 #include "vmm/exits/table.h"
 #include "vmm/fred/native.h"
 #include "vmm/vcpu/guest_walk.h"
@@ -29,8 +31,7 @@
 #include "vmm/run/snapshot.h"
 #include "vmm/vcpu/timer.h"
 #include "vmm/vcpu/vcpu.h"
-#include "vmm/verdict.h"
-#include "vmm/vm.h"
+#include "vmm/guests/results.h"
 #include "vmm/vmx/vmcs.h"
 #include "vmm/host/x86.h"
 
@@ -89,7 +90,7 @@ void log_raw(const char *text, size_t length)
 	logged[length] = '\0';
 }
 
-void verdict_read(const struct vm *writer, const char *text, size_t length)
+void guest_results_read(const struct vm *writer, const char *text, size_t length)
 {
 	assert_ptr_equal(writer, &vm);
 	assert_true(length < sizeof(judged) && vm.console_lock.taken);

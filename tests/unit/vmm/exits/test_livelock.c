@@ -5,7 +5,7 @@
  */
 #include "tests/unit/unit.h"
 #include "tests/unit/model/model.h"
-#include "vmm/exits/livelock.h"
+#include "vmm/vcpu/livelock.h"
 #include "vmm/exits/table.h"
 #include "vmm/run/enter.h"
 #include "vmm/vcpu/exit_counts.h"
@@ -17,7 +17,7 @@
 
 static struct vcpu vcpu;
 static uint64_t exits;
-static bool watched;   /* exits lead by endless_compare() */
+static bool watched;   /* exits lead by livelock_compare() */
 static bool can_watch; /* there is a way */
 
 /* ---- What exits/livelock.c calls ---- */
@@ -58,28 +58,28 @@ static int set_up(void **state __attribute__((unused)))
 static void look(uint64_t after)
 {
 	exits += after;
-	endless_look(&vcpu);
-	assert_int_equal(vcpu.endless.watched, watched);
+	livelock_look(&vcpu);
+	assert_int_equal(vcpu.livelock.watched, watched);
 }
 
 static void be_watched(void)
 {
-	look(ENDLESS_EVERY);
-	look(ENDLESS_EVERY);
+	look(LIVELOCK_EVERY);
+	look(LIVELOCK_EVERY);
 	assert_true(watched);
 }
 
 static void exit_at(uint64_t rip)
 {
 	model_set(VMCS_GUEST_RIP, rip);
-	endless_compare(&vcpu);
-	assert_int_equal(vcpu.endless.watched, watched);
+	livelock_compare(&vcpu);
+	assert_int_equal(vcpu.livelock.watched, watched);
 }
 
 static void exit_otherwise(uint32_t reason)
 {
 	model_set(VMCS_EXIT_REASON, reason);
-	endless_compare(&vcpu);
+	livelock_compare(&vcpu);
 	model_set(VMCS_EXIT_REASON, EXIT_REASON_EXCEPTION_NMI);
 }
 
@@ -100,14 +100,14 @@ static unsigned int exits_to_the_end(unsigned int every)
 
 TEST(a_guest_that_changes_nothing_is_watched)
 {
-	look(ENDLESS_EVERY);
+	look(LIVELOCK_EVERY);
 	assert_false(watched);
-	look(ENDLESS_EVERY);
+	look(LIVELOCK_EVERY);
 	assert_true(watched);
 	/* What it is compared with stays the same now. */
 	model_set(VMCS_GUEST_RIP, RIP + 1);
-	endless_look(&vcpu);
-	assert_int_equal(exits_to_the_end(1), ENDLESS_TIMES);
+	livelock_look(&vcpu);
+	assert_int_equal(exits_to_the_end(1), LIVELOCK_TIMES);
 }
 
 /* Every register counts. */
@@ -116,50 +116,50 @@ TEST(a_guest_that_changes_something_is_not)
 	static const uint32_t fields[] = { VMCS_GUEST_RIP, VMCS_GUEST_RSP, VMCS_GUEST_RFLAGS };
 	uint64_t *const gprs = (uint64_t *)&vcpu.regs;
 
-	look(ENDLESS_EVERY);
+	look(LIVELOCK_EVERY);
 	for (size_t i = 0; i < GPRS; i++) {
 		gprs[i] ^= 1ULL << 40;
-		look(ENDLESS_EVERY);
+		look(LIVELOCK_EVERY);
 		assert_false(watched);
 	}
 	for (size_t i = 0; i < COUNT_OF(fields); i++) {
 		model_set(fields[i], vmcs_read(fields[i]) ^ 1ULL << 40);
-		look(ENDLESS_EVERY);
+		look(LIVELOCK_EVERY);
 		assert_false(watched);
 	}
-	look(ENDLESS_EVERY);
+	look(LIVELOCK_EVERY);
 	assert_true(watched);
 }
 
 /* It does something else as well. */
 TEST(a_guest_with_other_exits_between_is_not)
 {
-	look(ENDLESS_EVERY);
-	look(ENDLESS_EVERY + 1);
+	look(LIVELOCK_EVERY);
+	look(LIVELOCK_EVERY + 1);
 	assert_false(watched);
-	look(ENDLESS_EVERY);
+	look(LIVELOCK_EVERY);
 	assert_true(watched);
 }
 
 TEST(where_exits_have_another_way_none_is_watched)
 {
 	can_watch = false;
-	look(ENDLESS_EVERY);
-	look(ENDLESS_EVERY);
+	look(LIVELOCK_EVERY);
+	look(LIVELOCK_EVERY);
 	assert_false(watched);
 }
 
 TEST(the_same_a_million_times_is_the_end)
 {
 	be_watched();
-	assert_int_equal(exits_to_the_end(1), ENDLESS_TIMES);
+	assert_int_equal(exits_to_the_end(1), LIVELOCK_TIMES);
 }
 
 /* Software FRED: the handler's ERETS is the other one. */
 TEST(every_second_the_same_is_the_end_too)
 {
 	be_watched();
-	assert_int_equal(exits_to_the_end(2), 2 * ENDLESS_TIMES);
+	assert_int_equal(exits_to_the_end(2), 2 * LIVELOCK_TIMES);
 }
 
 TEST(every_third_the_same_is_a_guest_that_works)
@@ -179,7 +179,7 @@ TEST(any_other_exit_ends_the_watch)
 		exit_at(RIP);
 		exit_otherwise(reasons[i]);
 		assert_false(watched);
-		assert_false(vcpu.endless.watched);
+		assert_false(vcpu.livelock.watched);
 	}
 }
 
@@ -187,14 +187,14 @@ TEST(any_other_exit_ends_the_watch)
 TEST(a_second_watch_counts_anew)
 {
 	be_watched();
-	for (unsigned int i = 0; i < ENDLESS_TIMES / 2; i++)
+	for (unsigned int i = 0; i < LIVELOCK_TIMES / 2; i++)
 		exit_at(RIP);
 	exit_at(RIP + 1);
 	exit_at(RIP + 2);
 	assert_false(watched);
 	model_set(VMCS_GUEST_RIP, RIP);
 	be_watched();
-	assert_int_equal(exits_to_the_end(1), ENDLESS_TIMES);
+	assert_int_equal(exits_to_the_end(1), LIVELOCK_TIMES);
 }
 
 #define RUN(name) cmocka_unit_test_setup(name, set_up)

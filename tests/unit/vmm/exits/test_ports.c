@@ -10,7 +10,7 @@
 #include "lib/x86/ports.h"
 #include "tests/unit/model/model.h"
 #include "vmm/end.h"
-#include "vmm/exits/ports.h"
+#include "vmm/vcpu/io_policy.h"
 #include "vmm/exits/table.h"
 #include "vmm/host/power.h"
 #include "vmm/vcpu/vcpu.h"

@@ -11,7 +11,7 @@
 #include "lib/x86/vmx.h"
 #include "tests/unit/model/model.h"
 #include "vmm/host/cpu.h"
-#include "vmm/fred/errata.h"
+#include "vmm/host/errata.h"
 #include "vmm/fred/native.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/base/memory.h"

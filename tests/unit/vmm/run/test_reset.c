@@ -6,12 +6,13 @@
 #include "tests/unit/unit.h"
 #include "lib/x86/cpu.h"
 #include "tests/unit/model/model.h"
-#include "vmm/exits/livelock.h"
+#include "vmm/vcpu/livelock.h"
 #include "vmm/exits/table.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/host/x86.h"
 #include "vmm/run/create.h"
 #include "vmm/run/enter.h"
+#include "vmm/run/inject.h"
 #include "vmm/vcpu/control_registers.h"
 #include "vmm/vcpu/event.h"
 #include "vmm/vcpu/exit_counts.h"
@@ -124,7 +125,7 @@ static void fill_vcpu(void)
 	assert_true(timer_arm(&vcpu, 1000, VECTOR));
 	assert_true(timer_step(&vcpu, 3));
 	event_set_exits(&vcpu, 1U << VECTOR_PF);
-	vcpu.endless = (struct endless){ .watched = true, .left = 7, .exits = 8 };
+	vcpu.livelock = (struct livelock){ .watched = true, .left = 7, .exits = 8 };
 	watched = true;
 }
 
@@ -213,16 +214,16 @@ TEST(nothing_exits_that_did_not_at_first)
 	assert_int_equal(vmcs_read(VMCS_PROC_BASED_CONTROLS), OTHER_CONTROLS);
 	assert_int_equal(vcpu.steps_left, 0);
 	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), FIRST_EXITS);
-	assert_false(watched || vcpu.endless.watched);
-	assert_int_equal(vcpu.endless.left | vcpu.endless.exits, 0);
+	assert_false(watched || vcpu.livelock.watched);
+	assert_int_equal(vcpu.livelock.left | vcpu.livelock.exits, 0);
 }
 
 TEST(a_watch_that_is_none_is_not_ended)
 {
-	vcpu.endless.watched = false;
+	vcpu.livelock.watched = false;
 	vcpu_reset(&vcpu);
 	assert_true(watched);
-	assert_int_equal(vcpu.endless.exits, 0);
+	assert_int_equal(vcpu.livelock.exits, 0);
 }
 
 TEST(lkgs_needs_its_exit_also_after_init)

@@ -8,7 +8,7 @@
 #include "tests/unit/model/model.h"
 #include "vmm/host/apic.h"
 #include "vmm/host/cpu.h"
-#include "vmm/fred/errata.h"
+#include "vmm/host/errata.h"
 #include "vmm/run/enter.h"
 #include "vmm/vcpu/event.h"
 #include "vmm/vcpu/guest_walk.h"

@@ -10,7 +10,7 @@
 #include "lib/x86/msr.h"
 #include "tests/unit/model/model.h"
 #include "vmm/host/cpu.h"
-#include "vmm/fred/errata.h"
+#include "vmm/host/errata.h"
 #include "vmm/run/create.h"
 #include "vmm/run/enter.h"
 #include "vmm/vcpu/event.h"

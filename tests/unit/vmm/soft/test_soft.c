@@ -13,6 +13,7 @@
 #include "vmm/vcpu/guest_walk.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/base/memory.h"
+#include "vmm/run/inject.h"
 #include "vmm/vcpu/msr_policy.h"
 #include "vmm/soft/decode.h"
 #include "vmm/soft/soft.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Owns the list of deviations that this platform has shown. */
-#include "vmm/fred/errata.h"
+#include "vmm/host/errata.h"
 
 #include "vmm/base/log.h"
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Owns the results of the built-in guest's tests, and what of this machine goes with them. */
-#include "vmm/verdict.h"
+#include "vmm/guests/results.h"
 
 #include "lib/format.h"
 #include "lib/result_screen.h"
 #include "lib/x86/msr.h"
-#include "vmm/fred/errata.h"
+#include "vmm/host/errata.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/base/screen.h"
 #include "vmm/vcpu/vcpu.h"
@@ -17,7 +17,7 @@
 static const struct vm *judged;
 static struct results results; /* of its tests; with its console_lock */
 
-void verdict_read(const struct vm *vm, const char *text, size_t length)
+void guest_results_read(const struct vm *vm, const char *text, size_t length)
 {
 	const struct vm *nobody = NULL;
 
@@ -70,7 +70,7 @@ static void describe_method(struct result_facts *facts, enum fred_backend backen
 	}
 }
 
-void verdict_show(const char *last_line)
+void guest_results_show(const char *last_line)
 {
 	struct result_facts facts = { .title = "conformance of a guest", .last_line = last_line };
 	char identifier[RESULT_NAME_SIZE];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Which I/O ports of a guest exit. */
-#ifndef VMM_EXITS_PORTS_H
-#define VMM_EXITS_PORTS_H
+#ifndef VMM_VCPU_IO_POLICY_H
+#define VMM_VCPU_IO_POLICY_H
 
 #include <stdint.h>
 

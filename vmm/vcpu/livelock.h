@@ -9,32 +9,29 @@
  * every 65,536th exception, which compares with the last such look; only when nothing has changed
  * since, exits take another way into the VMM, on which each is compared.
  */
-#ifndef VMM_EXITS_LIVELOCK_H
-#define VMM_EXITS_LIVELOCK_H
+#ifndef VMM_VCPU_LIVELOCK_H
+#define VMM_VCPU_LIVELOCK_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct vcpu;
 
-#define ENDLESS_EVERY 0x10000ULL /* exits by exceptions from one look to the next */
-#define ENDLESS_TIMES 1000000U
+#define LIVELOCK_EVERY 0x10000ULL /* exits by exceptions from one look to the next */
+#define LIVELOCK_TIMES 1000000U
 
-struct endless {
+struct livelock {
 	bool watched;
 	bool other_between; /* the last exit was another exception */
-	uint32_t left;	    /* of ENDLESS_TIMES */
+	uint32_t left;	    /* of LIVELOCK_TIMES */
 	uint64_t exits;	    /* of the vcpu at the last look, and its registers */
 	uint64_t registers[18];
 };
 
-/* After every ENDLESS_EVERY exits by an exception, at the exit. */
-void endless_look(struct vcpu *vcpu);
+/* After every LIVELOCK_EVERY exits by an exception, at the exit. */
+void livelock_look(struct vcpu *vcpu);
 
 /* At every exit of a vcpu that is watched, before the exit is counted. */
-void endless_compare(struct vcpu *vcpu);
-
-/* INIT: nothing of what was seen before counts. */
-void endless_forget(struct vcpu *vcpu);
+void livelock_compare(struct vcpu *vcpu);
 
 #endif

@@ -3,8 +3,8 @@
  * Deviations of a platform from the architecture that the self-test at start-up has seen: see
  * docs/errata.md for each. Manfred works around one only when it was detected.
  */
-#ifndef VMM_FRED_ERRATA_H
-#define VMM_FRED_ERRATA_H
+#ifndef VMM_HOST_ERRATA_H
+#define VMM_HOST_ERRATA_H
 
 #include <stdbool.h>
 #include <stdint.h>
