@@ -13,7 +13,7 @@ _Noreturn static void hand_over(struct loader *loader)
 	struct boot_info *const info = &loader->info;
 
 	info->magic = BOOT_INFO_MAGIC;
-	info->size = sizeof(*info);
+	info->size = sizeof(*info) - (info->config.debug == DEBUG_BOOT_INFO ? 1 : 0);
 	info->pool_base = loader->pool.next;
 	info->page_tables = loader->space.pml4;
 	memcpy((void *)(uintptr_t)loader->boot_info, info, sizeof(*info));

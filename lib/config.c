@@ -93,6 +93,7 @@ static const struct choice debug_faults[] = {
 	{ "vmm-write-text", DEBUG_VMM_WRITE_TEXT },
 	{ "vmm-panic", DEBUG_VMM_PANIC },
 	{ "vmm-nmi", DEBUG_VMM_NMI },
+	{ "boot-info", DEBUG_BOOT_INFO },
 	{ NULL, 0 },
 };
 

@@ -51,6 +51,7 @@ enum debug_fault {
 	DEBUG_VMM_WRITE_TEXT,	   /* the VMM writes to its own code */
 	DEBUG_VMM_PANIC,	   /* every processor ends the boot at the same time */
 	DEBUG_VMM_NMI,		   /* the VMM sends itself two NMIs, and goes on */
+	DEBUG_BOOT_INFO,	   /* the loader's boot_info has another size than the VMM's */
 };
 
 struct guest_config {

@@ -4,8 +4,10 @@
 #include <stdint.h>
 
 #include "lib/boot_info.h"
+#include "lib/format.h"
 #include "lib/logring.h"
 #include "lib/x86/cpu.h"
+#include "lib/x86/ports.h"
 #include "vmm/host/apic.h"
 #include "vmm/base/screen.h"
 #include "vmm/base/serial.h"
@@ -37,6 +39,33 @@ extern const uint8_t vmexit_entry[], vmexit_entry_traced[], vmexit_entry_watched
 
 #define ENDLESS 1000000
 
+/*
+ * A loader of another build: nothing in what it hands over is where it should be, and the port of a
+ * PC's first UART is the only place where this can be said.
+ */
+static void check_boot_info(const struct boot_info *boot)
+{
+	struct uart uart = { PORT_COM1, UART_PORT, 1, 8, UART_CLOCK_PC, 0 };
+	char text[256];
+	int length;
+
+	if (boot->magic == BOOT_INFO_MAGIC && boot->size == sizeof(*boot))
+		return;
+	length = format_string(text, sizeof(text),
+			       "\r\nmanfred: loader and VMM are of different builds: boot_info has "
+			       "mark 0x%llx and %llu bytes, wanted are 0x%llx and %llu\r\n"
+			       "manfred: end status=failed reason=boot-info exits=0\r\n",
+			       (unsigned long long)boot->magic, (unsigned long long)boot->size,
+			       (unsigned long long)BOOT_INFO_MAGIC,
+			       (unsigned long long)sizeof(*boot));
+	if (!uart_answers(&uart))
+		cpu_stop();
+	for (int i = 0; i < length; i++)
+		uart_put(&uart, text[i]);
+	uart_drain(&uart);
+	cpu_stop();
+}
+
 static int overflow_stack(int depth)
 {
 	volatile int here = depth;
@@ -66,6 +95,7 @@ static void do_damage(enum debug_fault fault)
 		apic_send_self_nmi();
 		break;
 	case DEBUG_VMM_PANIC: /* vm.c */
+	case DEBUG_BOOT_INFO: /* the loader */
 	case DEBUG_NONE:
 	case DEBUG_INVALID_GUEST_STATE:
 		break;
@@ -126,6 +156,7 @@ static void enter_vmx(void)
 
 void vmm_main(const struct boot_info *boot)
 {
+	check_boot_info(boot);
 	end_init(boot); /* how a boot ends that cannot go on */
 	host_events_init();
 	memory_init(boot); /* the rest of the region, the page tables: before any allocation */

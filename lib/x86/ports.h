@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * I/O ports of a PC that end the machine or close the A20 gate: the keyboard controller (Intel 8042
- * as of the PC/AT), system control port A, the reset control register (Intel PCH data sheet, "Port
- * 92h", "RST_CNT"), and ACPI's power control.
+ * I/O ports of a PC. COM1; those that end the machine or close the A20 gate: the keyboard
+ * controller (Intel 8042 as of the PC/AT), system control port A, the reset control register (Intel
+ * PCH data sheet, "Port 92h", "RST_CNT"), and ACPI's power control.
  */
 #ifndef LIB_X86_PORTS_H
 #define LIB_X86_PORTS_H
+
+#define PORT_COM1 0x3f8U
 
 #define PORT_KEYBOARD_DATA    0x60U
 #define PORT_KEYBOARD_COMMAND 0x64U /* read: the status */

@@ -103,6 +103,7 @@ class TestDeliberateDamage:
             ("vmm-fault", r"page fault|#PF"),
             ("vmm-stack-overflow", r"stack|guard"),
             ("vmm-write-text", r"page fault|#PF"),
+            ("boot-info", r"loader and VMM are of different builds"),
         ),
     )
     def test_is_reported(self, manfred, damage, line):
