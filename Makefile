@@ -378,8 +378,13 @@ test: | build/.setup-test
 	test -z "$$failed" || { echo "test: FAILED:$$failed"; exit 1; }
 	@echo "test: unit, fuzz and system tests passed"
 
+# Which room of vmm/ uses which: docs/design.md, "Rooms".
+.PHONY: layers
+layers: build/vmm.elf
+	@$(PYTHON) tools/layers.py
+
 .PHONY: check
-check: | build/.setup-check
+check: layers | build/.setup-check
 	@tools/check.sh
 
 # Does everything compile? Leaves nothing, so that another compiler may be asked.
@@ -414,5 +419,6 @@ help:
 	@echo 'make report     build/report.html: conformance, exits, costs, one delivery step by step'
 	@echo 'make screenshots   the pictures in docs/img/, from boots in the emulator'
 	@echo 'make timeline   one delivery as a picture in docs/img/, from the trace of a boot'
-	@echo 'make check      format and static analysis'
+	@echo 'make check      format, static analysis, layers'
+	@echo 'make layers     which room of vmm/ uses which, against docs/design.md'
 	@echo 'make clean      remove build/ (the unpacked platform too)'

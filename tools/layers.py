@@ -18,13 +18,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TABLE = ROOT / "docs/design.md"
 # The folder of the objects of each program, and which objects below it are its own.
-PROGRAMS = {
-    "vmm": ("vmm", "lib"),
-    "guest": ("guest", "lib"),
-    "efi": ("boot", "lib"),
-}
-# Two programs of boot/: what one has and the other has not may define the same names.
-EFI_PROGRAMS = ("manfred", "fredcheck")
+PROGRAMS = {"vmm": ("vmm", "lib")}
 
 
 class Table:
@@ -32,7 +26,7 @@ class Table:
 
     def __init__(self, text):
         section = re.search(r"^## Rooms$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-        rows = re.findall(r"^\| `([\w/]+)/` \|.*\| ([^|]*) \|$", section[1], re.MULTILINE)
+        rows = re.findall(r"^\| `([\w/]+)/` \|.*\|([^|]*)\|$", section[1], re.MULTILINE)
         if not rows:
             raise ValueError(f"{TABLE}: the section Rooms has no table")
         self.direct = {room: re.findall(r"`([\w/]+)/`", uses) for room, uses in rows}
@@ -91,7 +85,7 @@ def users(path, name):
     for line in text.splitlines():
         if begin := re.match(r"[0-9a-f]{16} <(.*)>:$", line):
             function = begin[1]
-        elif re.search(rf"\tR_X86_64_\w+\s+{re.escape(name)}\b", line) and function not in found:
+        elif re.search(rf"\bR_X86_64_\w+\s+{re.escape(name)}\b", line) and function not in found:
             found.append(function)
     return found or ["data"]
 

@@ -40,6 +40,7 @@ TESTED_BY = {
     "timeline": "test_report.py::TestOfABoot",
     "screenshots": "test_screen.py::TestResultScreen",
     "check": "none: what it runs is not part of the tests' set-up",
+    "layers": "test_layers.py::TestLayers::test_vmm_is_as_the_docs_say",
     "clean": "none: the tests need build/",
     "help": "test_docs.py::TestMake::test_help",
 }
