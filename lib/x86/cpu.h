@@ -138,8 +138,19 @@ enum vector {
 #define CPUID_80000001_EDX_LM	  (1U << 29)
 
 /* XCR0 */
-#define XCR0_X87 (1ULL << 0)
-#define XCR0_SSE (1ULL << 1)
-#define XCR0_AVX (1ULL << 2)
+#define XCR0_X87    (1ULL << 0)
+#define XCR0_SSE    (1ULL << 1)
+#define XCR0_AVX    (1ULL << 2)
+#define XCR0_AVX512 (7ULL << 5)
+#define XCR0_PKRU   (1ULL << 9)
+#define XCR0_AMX    (3ULL << 17)
+
+/* IA32_XSS: CET's user and supervisor state */
+#define XSS_CET (3ULL << 11)
+
+/* CPUID leaf 0DH (SDM 1, 13.2): sub-leaves are components, and the legacy region needs none. */
+#define XSAVE_COMPONENT_FIRST 2U
+#define XSAVE_COMPONENT_LAST  62U
+#define XSAVE_SIZE_MIN	      576U
 
 #endif

@@ -107,6 +107,16 @@ static bool write_icr(struct vcpu *vcpu, uint64_t value)
 	return wrmsr_safe(MSR_IA32_X2APIC_ICR, value);
 }
 
+/* The real one has been 0 since the start, where the guest may set nothing. */
+static bool write_xss(const struct vm *vm, uint64_t value)
+{
+	if (value & ~vm->xss)
+		return false;
+	if (vm->xss != 0)
+		wrmsr(MSR_IA32_XSS, value);
+	return true;
+}
+
 static bool write_virtual(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
 	switch (msr) {
@@ -115,7 +125,7 @@ static bool write_virtual(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	case MSR_IA32_APIC_BASE:
 		return write_apic_base(vcpu, value);
 	case MSR_IA32_XSS:
-		return value == 0;
+		return write_xss(vcpu->vm, value);
 	case MSR_IA32_PL0_SSP:
 		return write_pl0_ssp(vcpu, value);
 	case MSR_IA32_FEATURE_CONTROL:
@@ -156,6 +166,8 @@ static __attribute__((noinline)) void read_other(struct vcpu *vcpu, uint32_t msr
 
 	if (msr == MSR_IA32_PL0_SSP && vcpu->vm->fred == FRED_BACKEND_NATIVE)
 		answer(vcpu, vcpu->pl0_ssp);
+	else if (msr == MSR_IA32_XSS)
+		answer(vcpu, vcpu->vm->xss ? rdmsr(MSR_IA32_XSS) : 0);
 	else if (msr == MSR_IA32_ARCH_CAPABILITIES && read_arch_capabilities(vcpu, &value))
 		answer(vcpu, value);
 	else if (soft_fred_rdmsr(vcpu, msr, &value) || read_device(vcpu, msr, &value))
@@ -168,16 +180,10 @@ void handle_rdmsr(struct vcpu *vcpu)
 {
 	const uint32_t msr = (uint32_t)vcpu->regs.rcx;
 
-	switch (msr) {
-	case MSR_IA32_FEATURE_CONTROL:
+	if (msr == MSR_IA32_FEATURE_CONTROL)
 		answer(vcpu, FEATURE_CONTROL_LOCKED);
-		break;
-	case MSR_IA32_XSS:
-		answer(vcpu, 0);
-		break;
-	default:
+	else
 		read_other(vcpu, msr);
-	}
 }
 
 static __attribute__((noinline)) void write_other(struct vcpu *vcpu, uint32_t msr, uint64_t value)

@@ -331,6 +331,34 @@ static void note_what_all_must_have(void)
 		machine.cpuid_choices[i] = cpuid_choice(&cpuid_choices[i]);
 }
 
+/*
+ * Extended state that guests are shown: what belongs to a feature that vcpu/cpuid_policy.c shows.
+ * Not that of MPX, APX, PT, PASID, user interrupts, LBR, HDC, HWP.
+ */
+#define XCR0_SHOWN (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU | XCR0_AMX)
+#define XSS_SHOWN  XSS_CET
+
+static void probe_extended_state(void)
+{
+	struct cpuid_leaf leaf;
+
+	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_XSAVE))
+		return;
+	leaf = cpuid(0xd, 0);
+	machine.xcr0_supported = ((uint64_t)leaf.edx << 32 | leaf.eax) & XCR0_SHOWN;
+	machine.xsave_size = XSAVE_SIZE_MIN;
+	for (uint32_t i = XSAVE_COMPONENT_FIRST; i <= XSAVE_COMPONENT_LAST; i++) {
+		if (!(machine.xcr0_supported >> i & 1))
+			continue;
+		leaf = cpuid(0xd, i);
+		if (leaf.ebx + leaf.eax > machine.xsave_size)
+			machine.xsave_size = leaf.ebx + leaf.eax;
+	}
+	leaf = cpuid(0xd, 1);
+	if ((machine.controls.proc2 & PROC2_XSAVES) && (leaf.eax & CPUID_D_1_EAX_XSAVES))
+		machine.xss_supported = leaf.ecx & XSS_SHOWN;
+}
+
 void machine_probe(void)
 {
 	const uint64_t vpid = VPID_CAP_INVVPID | VPID_CAP_INVVPID_ALL;
@@ -364,18 +392,14 @@ void machine_probe(void)
 		machine_may_set(MSR_IA32_VMX_EXIT_CTLS, EXIT_SAVE_PREEMPTION_TIMER);
 	machine.has_monitor_trap = machine_may_set(MSR_IA32_VMX_PROCBASED_CTLS, PROC_MONITOR_TRAP);
 	read_mtrrs(&machine.mtrr);
-	machine.has_cet = (cpuid(7, 0).ecx & CPUID_7_ECX_SHSTK) &&
-			  (cpuid(7, 0).edx & CPUID_7_EDX_IBT) &&
-			  (machine.controls.entry & ENTRY_LOAD_CET) &&
-			  (machine.controls.exit & EXIT_LOAD_CET);
+	probe_extended_state();
+	machine.has_cet =
+		(cpuid(7, 0).ecx & CPUID_7_ECX_SHSTK) && (cpuid(7, 0).edx & CPUID_7_EDX_IBT) &&
+		(machine.controls.entry & ENTRY_LOAD_CET) &&
+		(machine.controls.exit & EXIT_LOAD_CET) && machine.xss_supported == XSS_CET;
 	machine.has_1g_pages = (cpuid(0x80000001, 0).edx & CPUID_80000001_EDX_1G) != 0;
 	machine.has_xfd = (cpuid(0xd, 1).eax & CPUID_D_1_EAX_XFD) != 0;
 	machine.physical_mask = (1ULL << machine.mtrr.physical_bits) - 1;
-	if (cpuid(1, 0).ecx & CPUID_1_ECX_XSAVE) {
-		const struct cpuid_leaf xsave = cpuid(0xd, 0);
-
-		machine.xcr0_supported = (uint64_t)xsave.edx << 32 | xsave.eax;
-	}
 	log_info("VMX revision %llx, EPT%s%s, VPID %s, physical address width %u",
 		 (unsigned long long)(machine.vmx_basic & VMX_BASIC_REVISION_MASK),
 		 machine.ept_vpid_cap & EPT_CAP_2M ? " 2M" : "",

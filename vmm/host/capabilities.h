@@ -26,8 +26,10 @@ struct machine {
 	uint64_t ept_vpid_cap;
 	uint64_t cr0_fixed0, cr0_fixed1;
 	uint64_t cr4_fixed0, cr4_fixed1;
-	uint64_t xcr0_supported;
-	uint64_t physical_mask;				     /* bits of a physical address */
+	uint64_t xcr0_supported; /* what guests may have of extended state: see capabilities.c */
+	uint64_t xss_supported;	 /* ... of guests with CET */
+	uint32_t xsave_size;	 /* of all in xcr0_supported, in the standard format */
+	uint64_t physical_mask;	 /* bits of a physical address */
 	uint64_t control_capabilities[MACHINE_CONTROL_MSRS]; /* as the first processor has them */
 	uint32_t cpuid_choices[MACHINE_CPUID_CHOICES];	     /* the same of CPUID */
 	struct vmx_controls controls;

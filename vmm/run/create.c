@@ -177,6 +177,7 @@ void vm_prepare(struct vm *vm)
 	/* Software FRED pushes to no shadow stack. */
 	vm->shadow_stacks = machine.has_cet && vm->fred != FRED_BACKEND_SOFT &&
 			    !(vm->fred == FRED_BACKEND_NATIVE && erratum_detected(ERRATUM_FR_9));
+	vm->xss = vm->shadow_stacks ? machine.xss_supported : 0;
 	vm->io_bitmaps = pages_alloc(2);
 	io_bitmaps_fill(vm, vm->io_bitmaps);
 	ept_create(vm);

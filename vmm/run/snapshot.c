@@ -202,6 +202,8 @@ const char *vcpu_restore(struct vcpu *vcpu, const struct vcpu_snapshot *s)
 		return "it has another version than this VMM";
 	if (s->cr8 > CR8_MAX)
 		return "CR8 has a reserved bit";
+	if (switch_xss(&s->switched) & ~vcpu->vm->xss)
+		return "IA32_XSS has a bit that this guest does not get";
 	vcpu->regs = s->regs;
 	vcpu->cr8 = (uint8_t)s->cr8;
 	vcpu->timer_vector = (uint8_t)s->timer_vector;

@@ -15,7 +15,7 @@
 #include "vmm/vcpu/vcpu.h"
 
 #define SNAPSHOT_MAGIC	 0x73757063566e614dULL /* "ManVcpus" */
-#define SNAPSHOT_VERSION 2U
+#define SNAPSHOT_VERSION 3U
 #define SNAPSHOT_XSAVE	 16384 /* bytes; AMX is the largest state there is, with 8 KiB */
 
 /* The guest state of the VMCS, in the order of the list. */

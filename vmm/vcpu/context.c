@@ -21,19 +21,10 @@
 
 /* What neither the VMCS nor fred/native.c has. */
 static const uint32_t msrs[] = {
-	MSR_IA32_KERNEL_GS_BASE,
-	MSR_IA32_STAR,
-	MSR_IA32_LSTAR,
-	MSR_IA32_CSTAR,
-	MSR_IA32_FMASK,
-	MSR_IA32_TSC_AUX,
-	MSR_IA32_SPEC_CTRL,
-	MSR_IA32_U_CET,
-	MSR_IA32_PL1_SSP,
-	MSR_IA32_PL1_SSP + 1,
-	MSR_IA32_PL3_SSP,
-	MSR_IA32_XFD_ERR,
-	MSR_IA32_XFD,
+	MSR_IA32_KERNEL_GS_BASE, MSR_IA32_STAR,	       MSR_IA32_LSTAR,	   MSR_IA32_CSTAR,
+	MSR_IA32_FMASK,		 MSR_IA32_TSC_AUX,     MSR_IA32_SPEC_CTRL, MSR_IA32_U_CET,
+	MSR_IA32_PL1_SSP,	 MSR_IA32_PL1_SSP + 1, MSR_IA32_PL3_SSP,   MSR_IA32_XSS,
+	MSR_IA32_XFD_ERR,	 MSR_IA32_XFD,
 };
 _Static_assert(sizeof(msrs) / sizeof(msrs[0]) == SWITCHED_MSRS, "struct switched");
 
@@ -50,6 +41,8 @@ static bool is_offered(uint32_t msr)
 	case MSR_IA32_PL1_SSP + 1:
 	case MSR_IA32_PL3_SSP:
 		return machine.has_cet;
+	case MSR_IA32_XSS:
+		return cpuid(0xd, 1).eax & CPUID_D_1_EAX_XSAVES;
 	case MSR_IA32_XFD:
 	case MSR_IA32_XFD_ERR:
 		return machine.has_xfd;
@@ -81,9 +74,17 @@ size_t switch_xsave_size(void)
 void switch_forgo_shadow_stacks(struct switched *s)
 {
 	for (size_t i = 0; i < SWITCHED_MSRS; i++)
-		if (msrs[i] == MSR_IA32_U_CET ||
+		if (msrs[i] == MSR_IA32_U_CET || msrs[i] == MSR_IA32_XSS ||
 		    (msrs[i] >= MSR_IA32_PL1_SSP && msrs[i] <= MSR_IA32_PL3_SSP))
 			s->msrs_present &= ~(1U << i);
+}
+
+uint64_t switch_xss(const struct switched *s)
+{
+	for (size_t i = 0; i < SWITCHED_MSRS; i++)
+		if (msrs[i] == MSR_IA32_XSS && (s->msrs_present >> i & 1))
+			return s->msrs[i];
+	return 0;
 }
 
 void switch_reset(struct switched *s, void *xsave)
@@ -130,7 +131,8 @@ static const char *load_extended(uint64_t xcr0, const void *xsave_area, uint64_t
 		xsetbv_safe(0, machine.xcr0_supported);
 	if (!xrstor_safe(xsave_area))
 		return "the XSAVE area is one that XRSTOR refuses";
-	if (xcr0 != machine.xcr0_supported && !xsetbv_safe(0, xcr0))
+	if ((xcr0 & ~machine.xcr0_supported) ||
+	    (xcr0 != machine.xcr0_supported && !xsetbv_safe(0, xcr0)))
 		return "XCR0 has a value that XSETBV refuses";
 	return NULL;
 }
@@ -279,7 +281,8 @@ static inline __attribute__((always_inline)) void switch_msrs(struct switched *a
 	switch_msr(a, b, wanted, 10);
 	switch_msr(a, b, wanted, 11);
 	switch_msr(a, b, wanted, 12);
-	_Static_assert(SWITCHED_MSRS == 13, "one line for each");
+	switch_msr(a, b, wanted, 13);
+	_Static_assert(SWITCHED_MSRS == 14, "one line for each");
 }
 
 /* XFD, which XSAVE and XRSTOR want to be 0, is as before then. True: the area is refused. */

@@ -14,7 +14,7 @@
 struct cpu;
 struct vcpu;
 
-#define SWITCHED_MSRS 13 /* as context.c lists them */
+#define SWITCHED_MSRS 14 /* as context.c lists them */
 
 struct switched {
 	uint64_t cr2, dr[4], dr6;
@@ -40,6 +40,9 @@ void switch_reset(struct switched *s, void *xsave);
  * switched.
  */
 void switch_forgo_shadow_stacks(struct switched *s);
+
+/* IA32_XSS of them. */
+uint64_t switch_xss(const struct switched *s);
 
 /* Take the processor's registers, all extended state with them; nothing of it is changed. */
 void switch_save(struct switched *s, void *xsave);

@@ -77,9 +77,7 @@ static const struct cpuid_policy policies[] = {
 	{ 0x1, ANY_SUBLEAF, { ALL, ALL, LEAF1_ECX, LEAF1_EDX } },
 	{ 0x7, 0, { ALL, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX } },
 	{ 0x7, 1, { LEAF7_1_EAX, 0, 0, 0 } },
-	{ 0xd,
-	  1,
-	  { LEAFD_1_EAX, ALL, 0, 0 } }, /* no supervisor states: see IA32_XSS in msr_policy.c */
+	{ 0xd, 1, { LEAFD_1_EAX, ALL, ALL, 0 } },
 	{ 0xd, ANY_SUBLEAF, { ALL, ALL, ALL, ALL } },
 	{ 0x2, ANY_SUBLEAF, { ALL, ALL, ALL, ALL } },
 	{ 0x4, ANY_SUBLEAF, { ALL, ALL, ALL, ALL } },
@@ -117,6 +115,33 @@ static struct cpuid_leaf hypervisor_leaf(uint32_t leaf)
 		memcpy(&r.edx, &MANFRED_CPUID_SIGNATURE[8], sizeof(r.edx));
 	}
 	return r;
+}
+
+/*
+ * Leaf 0DH: what XCR0 and IA32_XSS take from this guest. The sizes of what it has enabled, EBX of
+ * sub-leaves 0 and 1, are the processor's, which has the guest's XCR0 and IA32_XSS.
+ */
+static inline __attribute__((always_inline)) void adjust_extended_state(const struct vm *vm,
+									uint32_t subleaf,
+									struct cpuid_leaf *r)
+{
+	const uint64_t shown = machine.xcr0_supported | vm->xss;
+
+	switch (subleaf) {
+	case 0:
+		r->eax &= (uint32_t)machine.xcr0_supported;
+		r->edx &= (uint32_t)(machine.xcr0_supported >> 32);
+		r->ecx = machine.xsave_size;
+		break;
+	case 1:
+		if (!(machine.controls.proc2 & PROC2_XSAVES))
+			r->eax &= ~CPUID_D_1_EAX_XSAVES;
+		r->ecx &= (uint32_t)vm->xss;
+		break;
+	default:
+		if (subleaf > XSAVE_COMPONENT_LAST || !(shown >> subleaf & 1))
+			*r = (struct cpuid_leaf){ 0 };
+	}
 }
 
 /* Bits that depend on the guest's registers or on the controls; only few leaves have any. */
@@ -166,8 +191,7 @@ static inline __attribute__((always_inline)) void adjust(const struct vm *vm, ui
 		}
 		break;
 	case 0xd:
-		if (subleaf == 1 && !(machine.controls.proc2 & PROC2_XSAVES))
-			r->eax &= ~CPUID_D_1_EAX_XSAVES;
+		adjust_extended_state(vm, subleaf, r);
 		break;
 	case 0x80000001:
 		if (!(machine.controls.proc2 & PROC2_RDTSCP))

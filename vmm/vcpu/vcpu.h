@@ -80,6 +80,7 @@ struct vm {
 	uint32_t required_exceptions; /* ... and those that always do: #UD, where LKGS needs it */
 	enum fred_backend fred;
 	bool shadow_stacks; /* the guest has CET */
+	uint64_t xss;	    /* bits that the guest may set in IA32_XSS */
 	const struct boot_info *boot;
 	const struct guest_config *config; /* this guest's part of boot->config */
 	const struct boot_guest *files;	   /* and of boot's files */

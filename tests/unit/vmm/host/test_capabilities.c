@@ -84,6 +84,20 @@ static struct {
 } changed;
 static uint32_t highest_leaf;
 
+/* Leaf 0DH of a processor with all components so far, and CET. */
+static bool has_states;
+
+/* A size and an offset for each that XCR0 enables; those of XSS have no offset. */
+static struct cpuid_leaf extended_state(uint32_t subleaf)
+{
+	if (subleaf == 0)
+		return (struct cpuid_leaf){ .eax = 0xe02ff, .ecx = 0x5000 };
+	if (subleaf == 1)
+		return (struct cpuid_leaf){ .eax = 0x1f, .ecx = 0x1fd00 };
+	return (struct cpuid_leaf){ .eax = 0x100,
+				    .ebx = subleaf < 20 ? 0x240 + 0x100 * subleaf : 0 };
+}
+
 struct cpuid_leaf cpuid(uint32_t leaf, uint32_t subleaf)
 {
 	struct cpuid_leaf r = { 0 };
@@ -92,6 +106,10 @@ struct cpuid_leaf cpuid(uint32_t leaf, uint32_t subleaf)
 		r.eax = highest_leaf;
 	else if (leaf == 1)
 		r.ecx = CPUID_1_ECX_VMX | CPUID_1_ECX_XSAVE;
+	else if (leaf == 7 && has_states)
+		r = (struct cpuid_leaf){ .ecx = CPUID_7_ECX_SHSTK, .edx = CPUID_7_EDX_IBT };
+	else if (leaf == 0xd && has_states)
+		r = extended_state(subleaf);
 	else if (leaf == 0x80000000)
 		r.eax = 0x80000008;
 	else if (leaf == 0x80000008)
@@ -111,6 +129,7 @@ static int set_up(void **state __attribute__((unused)))
 	memset(&changed, 0, sizeof(changed));
 	highest_leaf = 0xd;
 	model.msr = 0;
+	has_states = false;
 	for (size_t i = 0; i < COUNT_OF(kvm); i++)
 		model_set_msr(kvm[i].msr, (uint64_t)kvm[i].may << 32 | kvm[i].must);
 	model_set_msr(MSR_IA32_VMX_EPT_VPID_CAP, KVM_EPT_VPID_CAP);
@@ -230,6 +249,38 @@ TEST(hidden_instructions_exit)
 	model_set_msr(MSR_IA32_VMX_PROCBASED_CTLS2, proc2 | (uint64_t)sgx << 32);
 	assert_true(accepts());
 	assert_int_equal(machine.controls.proc2 & sgx, sgx);
+}
+
+static void allow(uint32_t msr, uint32_t bits)
+{
+	model_set_msr(msr, model_rdmsr(msr) | (uint64_t)bits << 32);
+}
+
+/* MPX (3, 4) and APX (19) are hidden, so that XCR0 does not take them: CET is the last of XSS. */
+TEST(extended_state_of_what_is_shown)
+{
+	has_states = true;
+	allow(MSR_IA32_VMX_TRUE_ENTRY_CTLS, ENTRY_LOAD_CET);
+	allow(MSR_IA32_VMX_TRUE_EXIT_CTLS, EXIT_LOAD_CET);
+	assert_true(accepts());
+	assert_int_equal(machine.xcr0_supported, 0x602e7);
+	assert_int_equal(machine.xsave_size, 0x240 + 0x100 * 18 + 0x100);
+	/* Without XSAVES in guests there is no IA32_XSS, and no CET. */
+	assert_int_equal(machine.xss_supported, 0);
+	assert_false(machine.has_cet);
+	allow(MSR_IA32_VMX_PROCBASED_CTLS2, PROC2_XSAVES);
+	assert_true(accepts());
+	assert_int_equal(machine.xss_supported, 3 << 11);
+	assert_true(machine.has_cet);
+}
+
+TEST(no_extended_state_without_xsave)
+{
+	has_states = true;
+	changed.leaf = 1;
+	changed.bits.ecx = CPUID_1_ECX_XSAVE;
+	assert_true(accepts());
+	assert_int_equal(machine.xcr0_supported | machine.xss_supported | machine.xsave_size, 0);
 }
 
 /* VPIDs keep translations over exits: not without a way to flush them. */
@@ -386,6 +437,8 @@ int main(void)
 		cmocka_unit_test(the_docs_list_what_is_needed),
 		cmocka_unit_test(exits_that_cannot_be_switched_off),
 		cmocka_unit_test_setup(hidden_instructions_exit, set_up),
+		cmocka_unit_test_setup(extended_state_of_what_is_shown, set_up),
+		cmocka_unit_test_setup(no_extended_state_without_xsave, set_up),
 		cmocka_unit_test_setup(no_vpids_without_invvpid, set_up),
 		cmocka_unit_test_setup(cores_that_differ, set_up),
 		cmocka_unit_test_setup(cores_that_differ_in_later_controls, set_up),

@@ -45,8 +45,8 @@ const uint8_t trap_fred_entry[1];
 
 struct cpuid_leaf cpuid(uint32_t leaf, uint32_t subleaf)
 {
-	(void)subleaf;
-	return (struct cpuid_leaf){ .ecx = leaf == 0xd ? 0x2b00 : 0 };
+	return (struct cpuid_leaf){ .eax = leaf == 0xd && subleaf == 1 ? CPUID_D_1_EAX_XSAVES : 0,
+				    .ecx = leaf == 0xd ? 0x2b00 : 0 };
 }
 
 bool machine_may_set(uint32_t capability_msr __attribute__((unused)),
@@ -191,7 +191,7 @@ static const uint32_t own_msrs[] = {
 	MSR_IA32_KERNEL_GS_BASE, MSR_IA32_STAR,	   MSR_IA32_LSTAR,     MSR_IA32_CSTAR,
 	MSR_IA32_FMASK,		 MSR_IA32_TSC_AUX, MSR_IA32_XFD_ERR,   MSR_IA32_SPEC_CTRL,
 	MSR_IA32_U_CET,		 MSR_IA32_PL1_SSP, MSR_IA32_PL3_SSP,   MSR_IA32_PL1_SSP + 1,
-	MSR_IA32_FRED_RSP0,	 MSR_IA32_PL0_SSP, MSR_IA32_FRED_RSP1,
+	MSR_IA32_FRED_RSP0,	 MSR_IA32_PL0_SSP, MSR_IA32_FRED_RSP1, MSR_IA32_XSS,
 };
 
 static void fill_registers(void)
@@ -202,6 +202,7 @@ static void fill_registers(void)
 		gprs[i] = 0x1111 * (i + 1);
 	for (size_t i = 0; i < COUNT_OF(own_msrs); i++)
 		model_set_msr(own_msrs[i], 0x7000 + 0x40 * i);
+	model_set_msr(MSR_IA32_XSS, XSS_CET);
 	model_set_msr(MSR_IA32_XFD, MODEL_XFD);
 	for (size_t i = 0; i < MODEL_COMPONENTS; i++)
 		model.extended[i] = 0xabc0 + i;
@@ -258,6 +259,7 @@ static int set_up(void **state __attribute__((unused)))
 	memset(&vm, 0, sizeof(vm));
 	vm.fred = FRED_BACKEND_NATIVE;
 	vm.shadow_stacks = true;
+	vm.xss = XSS_CET;
 	model.has_fred = true;
 	machine.fred_method = FRED_METHOD_VMCS;
 	machine.linear_bits = LINEAR_BITS;
@@ -671,6 +673,47 @@ TEST(state_that_the_processor_lacks)
 	assert_non_null(strstr(vcpu_restore(&vcpu, &snapshot), "step"));
 }
 
+/* The processor has more of extended state than guests are shown. */
+TEST(extended_state_that_is_hidden)
+{
+	save();
+	snapshot.switched.xcr0 |= XCR0_PKRU;
+	assert_non_null(strstr(vcpu_restore(&vcpu, &snapshot), "XCR0"));
+	set_up(NULL);
+	save();
+	vm.xss = 0;
+	assert_non_null(strstr(vcpu_restore(&vcpu, &snapshot), "IA32_XSS"));
+	vm.xss = XSS_CET;
+	assert_null(vcpu_restore(&vcpu, &snapshot));
+}
+
+static uint64_t xss_after_switch(const struct vcpu *from, struct vcpu *to)
+{
+	cpu.vcpu = (struct vcpu *)from;
+	switch_to(&cpu, to);
+	return model_msr(MSR_IA32_XSS);
+}
+
+/* Each guest has its own IA32_XSS; one without CET runs with 0. Firmware's is gone before. */
+TEST(a_switch_brings_xss)
+{
+	static uint8_t areas[2][0x2b00] __attribute__((aligned(64)));
+	static struct vcpu with, without;
+
+	with.vm = without.vm = &vm;
+	with.xsave = areas[0];
+	without.xsave = areas[1];
+	switch_reset(&with.switched, with.xsave);
+	switch_reset(&without.switched, without.xsave);
+	switch_forgo_shadow_stacks(&without.switched);
+	model_set_msr(MSR_IA32_XSS, 1 << 8);
+	switch_load_reset();
+	assert_int_equal(model_msr(MSR_IA32_XSS), 0);
+	model_wrmsr(MSR_IA32_XSS, XSS_CET);
+	assert_int_equal(xss_after_switch(&with, &without), 0);
+	assert_int_equal(xss_after_switch(&without, &with), XSS_CET);
+}
+
 TEST(vectors_and_the_work_bit_belong_together)
 {
 	save();
@@ -722,6 +765,8 @@ int main(void)
 		RUN(rules_of_vm_entry),
 		RUN(events_that_need_fred),
 		RUN(state_that_the_processor_lacks),
+		RUN(extended_state_that_is_hidden),
+		RUN(a_switch_brings_xss),
 		RUN(vectors_and_the_work_bit_belong_together),
 		RUN(machines_where_it_is_possible),
 	};

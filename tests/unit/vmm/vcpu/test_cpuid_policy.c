@@ -223,6 +223,32 @@ TEST(no_supervisor_state)
 	assert_int_equal(r.ecx | r.edx, 0); /* IA32_XSS takes 0 only */
 }
 
+/* Leaf 0DH and its sub-leaves tell of what XCR0 and IA32_XSS take, and of nothing else. */
+TEST(extended_state)
+{
+	const uint64_t xcr0 = 7 | 1 << 9 | 1 << 17, high = 1ULL << 40;
+
+	machine.xcr0_supported = xcr0 | high;
+	machine.xsave_size = 0x1234;
+	vm.xss = XSS_CET;
+	assert_int_equal(ask(0xd, 0).eax, xcr0);
+	assert_int_equal(ask(0xd, 0).edx, high >> 32);
+	assert_int_equal(ask(0xd, 0).ecx, 0x1234);
+	assert_int_equal(ask(0xd, 1).eax, 0x1f);
+	assert_int_equal(ask(0xd, 1).ecx, 3 << 11);
+	assert_int_equal(ask(0xd, 1).edx, 0);
+	for (uint32_t i = 2; i < 100; i++) {
+		const struct cpuid_leaf r = ask(0xd, i);
+		const bool shown = i == 2 || i == 9 || i == 11 || i == 12 || i == 17 || i == 40;
+
+		assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, shown ? ALL : 0);
+	}
+	/* Above 63 there is no component, and no bit to be shifted to. */
+	machine.xcr0_supported = ~0ULL;
+	assert_int_equal(ask(0xd, 64 + 2).eax, 0);
+	assert_int_equal(ask(0xd, 63).eax, 0);
+}
+
 /* Local APIC, MCE, MTRR, MCA; x2APIC, TSC deadline. */
 TEST(devices_of_the_machine)
 {
@@ -375,6 +401,7 @@ int main(void)
 		RUN(bits_that_follow_cr4),
 		RUN(instructions_that_need_a_control),
 		RUN(no_supervisor_state),
+		RUN(extended_state),
 		RUN(devices_of_the_machine),
 		RUN(features_with_msrs_of_the_machine),
 		RUN(controls_of_what_is_shown),

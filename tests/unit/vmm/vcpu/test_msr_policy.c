@@ -327,6 +327,37 @@ TEST(xss_stays_0)
 	assert_false(write_msr(0xda0, 1ULL << 32));
 }
 
+/* With CET its states can be enabled, in the processor's own register. */
+TEST(xss_of_a_guest_with_cet)
+{
+	uint64_t value;
+
+	vm.xss = XSS_CET;
+	model_set_msr(0xda0, 0);
+	for (unsigned int bit = 0; bit < 64; bit++) {
+		const bool accepted = bit == 11 || bit == 12;
+		const uint64_t before = model_msr(0xda0);
+
+		assert_int_equal(write_msr(0xda0, 1ULL << bit), accepted);
+		assert_int_equal(model_msr(0xda0), accepted ? 1ULL << bit : before);
+	}
+	assert_true(write_msr(0xda0, 3 << 11));
+	assert_true(read_msr(0xda0, &value));
+	assert_int_equal(value, 3 << 11);
+}
+
+/* Another guest's value, which is there for the moment, or the firmware's. */
+TEST(xss_without_cet_is_0)
+{
+	uint64_t value;
+
+	model_set_msr(0xda0, 1 << 8);
+	assert_true(read_msr(0xda0, &value));
+	assert_int_equal(value, 0);
+	assert_true(write_msr(0xda0, 0));
+	assert_int_equal(model.msr_writes, 0);
+}
+
 TEST(apic_base_does_not_move)
 {
 	model.msr = APIC_AT | 1 << 11 | 1 << 8;
@@ -448,6 +479,8 @@ int main(void)
 		RUN(platform_info_has_the_ratios),
 		RUN(writes_that_exit),
 		RUN(xss_stays_0),
+		RUN(xss_of_a_guest_with_cet),
+		RUN(xss_without_cet_is_0),
 		RUN(apic_base_does_not_move),
 		RUN(pl0_ssp_of_a_fred_guest),
 		RUN(no_pl0_ssp_without_fred),
