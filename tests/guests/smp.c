@@ -56,6 +56,7 @@
 
 #define MSR_APIC_BASE	 0x1b
 #define BASE_X2APIC	 (1U << 10)
+#define BASE_ENABLE	 (1U << 11)
 #define MSR_X2APIC	 0x800
 #define MSR_X2APIC_ICR	 0x830
 #define MSR_X2APIC_SELF	 0x83f
@@ -738,6 +739,33 @@ static void test_nmis(struct cpu *cpu)
 	test("the interrupt comes with the next STI", wait_for(&cpu->ipis, ipis + 1));
 }
 
+/*
+ * This processor switches its APIC off, the other one halts with interrupts off: there the VMM
+ * wants all processors to forget their translations of the APIC's page.
+ */
+static void test_apic_off(struct cpu *cpu)
+{
+	const uint64_t base = read_msr(MSR_APIC_BASE);
+	const uint32_t starts = record->starts;
+	const uint32_t ipis = cpus[0].ipis;
+
+	apic_write(APIC_LVT_ERROR, 0xee);
+	write_msr(MSR_APIC_BASE, base & ~(uint64_t)BASE_ENABLE);
+	test("the APIC is off", read_msr(MSR_APIC_BASE) == (base & ~(uint64_t)BASE_ENABLE));
+	test("another processor halts meanwhile", give(cpu, HALT_FOR_NMI));
+	wait();
+	write_msr(MSR_APIC_BASE, base);
+	test("the APIC is on again", read_msr(MSR_APIC_BASE) == base);
+	test_equal("... and has been reset: spurious-interrupt vector", apic_read(APIC_SPURIOUS),
+		   SPURIOUS_RESET);
+	test_equal("... and has been reset: LVT error", apic_read(APIC_LVT_ERROR), LVT_MASKED);
+	apic_write(APIC_SPURIOUS, SPURIOUS_ENABLED);
+	send(0, ICR_ASSERT | VECTOR_IPI);
+	test("... and takes interrupts", wait_for(&cpus[0].ipis, ipis + 1));
+	init_and_sipi(1, VECTOR_A);
+	test("... and starts the one that has halted", has_started(starts + 1) && runs(cpu));
+}
+
 /* The manual wants 10 ms between the two; processors of today do without. */
 static void test_back_to_back(struct cpu *cpu)
 {
@@ -952,6 +980,7 @@ static void test_its_own(void)
 	test_interrupts(cpu);
 	test_self();
 	test_nmis(cpu);
+	test_apic_off(cpu);
 	test_back_to_back(cpu);
 	test_all_back_to_back();
 	test_paging(cpu);

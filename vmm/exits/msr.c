@@ -10,6 +10,7 @@
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
 #include "vmm/base/log.h"
+#include "vmm/exits/apic_base.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/host/x86.h"
 #include "vmm/run/startup.h"
@@ -42,6 +43,9 @@ static bool read_device(const struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 	if (vcpu->vm->devices != VM_DEVICES_PASSTHROUGH)
 		return false;
 	switch (msr) {
+	case MSR_IA32_APIC_BASE: /* exits only while it is off for the guest */
+		*value = apic_base_read();
+		return true;
 	case MSR_PLATFORM_INFO:
 		*value = rdmsr(msr) & PLATFORM_INFO_RATIOS;
 		return true;
@@ -51,21 +55,6 @@ static bool read_device(const struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 	default:
 		return false;
 	}
-}
-
-static bool write_apic_base(struct vcpu *vcpu, uint64_t value)
-{
-	const uint64_t old = rdmsr(MSR_IA32_APIC_BASE);
-
-	if (vcpu->vm->devices != VM_DEVICES_PASSTHROUGH)
-		return false;
-	if ((old ^ value) & APIC_BASE_ADDRESS_MASK) {
-		log_error("guest %s wants to move the local APIC to 0x%llx: refused",
-			  vcpu->vm->name, (unsigned long long)(value & APIC_BASE_ADDRESS_MASK));
-		sched_charge(vcpu);
-		return false;
-	}
-	return wrmsr_safe(MSR_IA32_APIC_BASE, value);
 }
 
 /* SDM 3A 2.2.1: LME cannot change while paging is on, and LMA follows from LME and CR0.PG only. */
@@ -123,7 +112,7 @@ static bool write_virtual(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	case MSR_IA32_EFER:
 		return false; /* write_efer() has refused it */
 	case MSR_IA32_APIC_BASE:
-		return write_apic_base(vcpu, value);
+		return vcpu->vm->devices == VM_DEVICES_PASSTHROUGH && apic_base_write(vcpu, value);
 	case MSR_IA32_XSS:
 		return write_xss(vcpu->vm, value);
 	case MSR_IA32_PL0_SSP:

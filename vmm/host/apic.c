@@ -38,11 +38,10 @@
 #define ICR_BUSY	     (1U << 12)
 #define ICR_LEVEL	     (1U << 15)
 #define XAPIC_ID_SHIFT	     24
-#define XAPIC_ID_ALL	     0xffU
 #define BUSY_POLLS	     100000
 #define IN_SERVICE_MAX	     256
 
-/* The page lies where the firmware put it: guests cannot move it (vcpu/msr_policy.c). */
+/* The page lies where the firmware put it: guests cannot move it (exits/apic_base.c). */
 static volatile uint8_t *xapic(uint64_t base)
 {
 	static volatile uint8_t *page;
@@ -151,6 +150,14 @@ void apic_reset(void)
 		apic_write(APIC_LDR, 0);
 	}
 	apic_write(APIC_SPURIOUS, SPURIOUS_RESET);
+}
+
+void apic_leave_x2apic(void)
+{
+	const uint64_t base = rdmsr(MSR_IA32_APIC_BASE) & ~APIC_BASE_X2APIC;
+
+	if (wrmsr_safe(MSR_IA32_APIC_BASE, base & ~APIC_BASE_ENABLE))
+		wrmsr_safe(MSR_IA32_APIC_BASE, base);
 }
 
 static void wait_until_sent(void)

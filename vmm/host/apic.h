@@ -10,6 +10,8 @@
 #define APIC_ICR_LOW  0x300
 #define APIC_ICR_HIGH 0x310
 
+#define XAPIC_ID_ALL 0xffU /* as a destination: all; from here on an xAPIC names no processor */
+
 /* A register of this processor's xAPIC, by its offset. */
 uint32_t apic_register(uint32_t offset);
 void apic_set_register(uint32_t offset, uint32_t value);
@@ -28,6 +30,12 @@ uint32_t apic_id(void);
 
 /* It is an x2APIC, and nobody can make it an xAPIC. */
 bool apic_is_locked_x2apic(void);
+
+/*
+ * From x2APIC to xAPIC mode: off and on (SDM 3A, 11.12.5.1), by which it is reset. What is sent to
+ * it meanwhile is lost. How far the processor has followed tells IA32_APIC_BASE.
+ */
+void apic_leave_x2apic(void);
 
 /* Can this APIC, in its mode, send to that ID? An xAPIC has 8 bits, and 255 is all. */
 bool apic_can_name(uint32_t id);

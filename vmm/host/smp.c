@@ -32,6 +32,11 @@
 #define START_WAIT_US 500000
 /* How long an end of the boot waits for the others, in polls. */
 #define STOP_POLLS 10000000
+/* Seconds, on any machine: SMM, or a host of which this is a guest, may have the other processor.
+ */
+#define ANSWER_POLLS 100000000
+/* How long an NMI takes to arrive that was sent already, in polls. */
+#define ARRIVAL_POLLS 100000
 
 enum gdt_slot { GDT_NULL, GDT_CODE, GDT_DATA_SLOT, GDT_SLOTS };
 
@@ -247,14 +252,27 @@ static bool is_done(const struct cpu *cpu, enum cpu_request request)
 	       !__atomic_load_n(&cpu->serves, __ATOMIC_SEQ_CST);
 }
 
+/* It takes NMIs in a guest and in the VMM, and exits/apic_base.c keeps its APIC on. */
+static void wait_for_answer(const struct cpu *cpu, enum cpu_request request)
+{
+	for (int polls = 0; !is_done(cpu, request); polls++) {
+		if (polls == ANSWER_POLLS)
+			panic("no-answer",
+			      "processor %u (APIC ID %u) takes no NMI of another processor any "
+			      "more",
+			      cpu->id, cpu->apic_id);
+		pause();
+	}
+}
+
 void smp_request_others(enum cpu_request request)
 {
 	for (unsigned int i = 0; i < count; i++)
 		if (cpus[i] != cpu_current())
 			smp_request(cpus[i], request);
 	for (unsigned int i = 0; i < count; i++)
-		while (cpus[i] != cpu_current() && !is_done(cpus[i], request))
-			pause();
+		if (cpus[i] != cpu_current())
+			wait_for_answer(cpus[i], request);
 }
 
 /* All but REQUEST_LOOK, which is by far the most frequent one: each IPI has it. */
@@ -288,6 +306,27 @@ bool smp_take_nmi(void)
 	}
 	__atomic_store_n(&cpu->serves, false, __ATOMIC_SEQ_CST);
 	return requests != 0;
+}
+
+/* An NMI that is only late must find its request: else it would count as a guest's. */
+void smp_take_lost_nmi(void)
+{
+	const struct cpu *const cpu = cpu_current();
+
+	for (int polls = 0; polls < ARRIVAL_POLLS; polls++) {
+		if (__atomic_load_n(&cpu->requests, __ATOMIC_SEQ_CST) == 0)
+			return;
+		pause();
+	}
+	smp_take_nmi();
+}
+
+bool smp_needs_x2apic(void)
+{
+	for (unsigned int i = 0; i < count; i++)
+		if (cpus[i]->apic_id >= XAPIC_ID_ALL)
+			return true;
+	return false;
 }
 
 bool smp_stop_others(void)

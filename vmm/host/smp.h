@@ -39,8 +39,17 @@ void smp_barrier(void);
 /* Ask another processor for something, without waiting; this one: REQUEST_INVEPT and _LOOK. */
 void smp_request(struct cpu *cpu, enum cpu_request request);
 
-/* Ask all others, and wait until each has done it. */
+/*
+ * Ask all others, and wait until each has done it. One that does not within some seconds has been
+ * made deaf by a guest, or by the machine, and ends the boot.
+ */
 void smp_request_others(enum cpu_request request);
+
+/* NMIs have not reached this processor for a while: do what was asked for meanwhile. */
+void smp_take_lost_nmi(void);
+
+/* One of the processors has an ID that no xAPIC can name: all APICs have to stay x2APICs. */
+bool smp_needs_x2apic(void);
 
 /*
  * An NMI has come to this processor. Does what others have asked for. False: nobody did, so it is a

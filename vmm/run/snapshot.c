@@ -260,6 +260,7 @@ static void destroy(struct vcpu *vcpu, const struct vcpu_snapshot *s)
 	vcpu->vmcs = kept.vmcs;
 	vcpu->vpid = kept.vpid;
 	vcpu->msr_bitmap = kept.msr_bitmap;
+	vcpu->apic_off = kept.apic_off;
 	vcpu->guest_cr4_allowed = kept.guest_cr4_allowed;
 	vcpu->fred_area = kept.fred_area;
 	vcpu->end = kept.end;

@@ -150,6 +150,7 @@ struct vcpu {
 	struct interrupt_counts interrupts;
 	uint8_t cr8; /* of a guest without an APIC */
 	uint8_t timer_vector;
+	bool apic_off;			 /* for the guest: exits/apic_base.c */
 	bool launched;			 /* its VMCS: VMRESUME is the way to enter */
 	struct event event;		 /* valid with WORK_EVENT */
 	uint64_t vmcs;			 /* physical */

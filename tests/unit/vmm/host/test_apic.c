@@ -124,6 +124,19 @@ TEST(knows_its_own_id)
 	assert_int_equal(apic_id(), 0x12345);
 }
 
+TEST(leaves_x2apic_mode_by_switching_it_off)
+{
+	set_up(X2APIC);
+	apic_leave_x2apic();
+	assert_int_equal(write_count, 2);
+	assert_written_msr(0, MSR_IA32_APIC_BASE, BASE & ~APIC_BASE_ENABLE);
+	assert_written_msr(1, MSR_IA32_APIC_BASE, BASE);
+	set_up(X2APIC); /* locked */
+	model.refuses = true;
+	apic_leave_x2apic();
+	assert_int_equal(model_msr(MSR_IA32_APIC_BASE), X2APIC);
+}
+
 /* One write for both halves, all 32 bits of the ID, and no page. */
 TEST(x2apic_reaches_every_processor)
 {
@@ -293,6 +306,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(knows_its_own_id),
+		cmocka_unit_test(leaves_x2apic_mode_by_switching_it_off),
 		cmocka_unit_test(x2apic_reaches_every_processor),
 		cmocka_unit_test(xapic_sends_and_gives_the_register_back),
 		cmocka_unit_test(xapic_sends_nothing_to_the_wrong_processor),

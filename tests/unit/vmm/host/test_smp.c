@@ -463,6 +463,84 @@ TEST(a_requester_waits_until_it_is_done)
 	let_do(await_blocked);
 }
 
+/* Else its yielding would make seconds minutes. */
+static void pause_for_no_time(void)
+{
+}
+
+/* As when a guest has made it deaf: the boot ends by name. */
+static void await_deaf(unsigned int cpu)
+{
+	jmp_buf end;
+
+	block_nmis(cpu);
+	if (cpu != 0)
+		return;
+	while (__atomic_load_n(&step, __ATOMIC_SEQ_CST) == 0)
+		sched_yield();
+	model.end = &end;
+	if (setjmp(end) == 0) {
+		smp_request_others(REQUEST_INVEPT);
+		note(false);
+	}
+	note(strcmp(model.end_reason, "no-answer") == 0);
+	model.end = NULL;
+	__atomic_store_n(&step, 2, __ATOMIC_SEQ_CST);
+}
+
+TEST(a_wait_for_a_deaf_processor_ends)
+{
+	step = 0;
+	model.on_pause = pause_for_no_time;
+	let_do(await_deaf);
+	model.on_pause = NULL;
+	smp_request_others(REQUEST_INVEPT);
+}
+
+/* What was asked for while NMIs were lost is done, and does not count as a guest's NMI. */
+static void lose_nmi(unsigned int cpu)
+{
+	if (cpu == 1) {
+		__atomic_store_n(&processors[id_here].runs, false, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&step, 1, __ATOMIC_SEQ_CST);
+		while (__atomic_load_n(&step, __ATOMIC_SEQ_CST) == 1)
+			sched_yield();
+		__atomic_store_n(&processors[id_here].runs, true, __ATOMIC_SEQ_CST);
+		smp_take_lost_nmi();
+		note(cpu_current()->requests == 0 && (cpu_current()->vcpu->work & WORK_LOOK));
+		smp_take_lost_nmi();
+	}
+	if (cpu != 0)
+		return;
+	while (__atomic_load_n(&step, __ATOMIC_SEQ_CST) == 0)
+		sched_yield();
+	smp_request(smp_cpu(1), REQUEST_LOOK);
+	smp_request(smp_cpu(1), REQUEST_INVEPT);
+	__atomic_store_n(&step, 2, __ATOMIC_SEQ_CST);
+}
+
+TEST(a_lost_nmi_is_made_up_for)
+{
+	model.invepts = 0;
+	vcpu_clear_work(smp_cpu(1)->vcpu, WORK_LOOK);
+	step = 0;
+	let_do(lose_nmi);
+	assert_int_equal(model.invepts, 1);
+	assert_int_equal(nmis_of_guest(), 0);
+}
+
+TEST(x2apic_mode_is_needed_for_large_ids_only)
+{
+	const uint32_t id = smp_cpu(2)->apic_id;
+
+	assert_false(smp_needs_x2apic());
+	smp_cpu(2)->apic_id = 254;
+	assert_false(smp_needs_x2apic());
+	smp_cpu(2)->apic_id = 255;
+	assert_true(smp_needs_x2apic());
+	smp_cpu(2)->apic_id = id;
+}
+
 TEST(others_tell_what_they_have_sent)
 {
 	model.invepts = 0;
@@ -659,6 +737,9 @@ int main(void)
 		cmocka_unit_test(nobody_passes_a_barrier_alone),
 		cmocka_unit_test(requests_under_way_have_one_nmi),
 		cmocka_unit_test(a_requester_waits_until_it_is_done),
+		cmocka_unit_test(a_wait_for_a_deaf_processor_ends),
+		cmocka_unit_test(a_lost_nmi_is_made_up_for),
+		cmocka_unit_test(x2apic_mode_is_needed_for_large_ids_only),
 		cmocka_unit_test(others_tell_what_they_have_sent),
 		cmocka_unit_test(a_request_to_oneself_is_done_at_once),
 		cmocka_unit_test(an_nmi_that_nobody_asked_for_is_a_guests),

@@ -9,6 +9,7 @@
 #include "tests/unit/model/model.h"
 #include "vmm/exits/table.h"
 #include "vmm/host/capabilities.h"
+#include "vmm/exits/apic_base.h"
 #include "vmm/vcpu/msr_policy.h"
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vmx/vmcs.h"
@@ -17,6 +18,7 @@
 #define HIGH_MSRS	   0xc0000000U
 #define RANGE		   0x2000U /* MSRs in each half of the bitmap */
 #define APIC_AT		   0xfee00000ULL
+#define APIC_OFF	   (APIC_AT | 1 << 8)
 #define UNTOUCHED	   0x1122334455667788ULL
 #define KNOWN_CAPABILITIES 0x0026ULL /* IBRS_ALL, RSBA, MDS_NO */
 #define GARBAGE_HIGH	   0xdddddddd00000000ULL
@@ -38,6 +40,21 @@ bool soft_fred_wrmsr(struct vcpu *of __attribute__((unused)), uint32_t msr __att
 	return false;
 }
 
+static uint64_t apic_base_written;
+
+uint64_t apic_base_read(void)
+{
+	return APIC_OFF;
+}
+
+/* Both mode bits, or the second one alone. */
+bool apic_base_write(struct vcpu *of, uint64_t value)
+{
+	assert_ptr_equal(of, &vcpu);
+	apic_base_written = value;
+	return value & 1 << 11;
+}
+
 static struct cpuid_leaf features; /* leaf 7 */
 
 struct cpuid_leaf cpuid(uint32_t leaf __attribute__((unused)),
@@ -50,6 +67,7 @@ static int set_up(void **state __attribute__((unused)))
 {
 	model_reset();
 	features = (struct cpuid_leaf){ 0 };
+	apic_base_written = 0;
 	memset(&vm, 0, sizeof(vm));
 	memset(&vcpu, 0, sizeof(vcpu));
 	vcpu.vm = &vm;
@@ -358,18 +376,25 @@ TEST(xss_without_cet_is_0)
 	assert_int_equal(model.msr_writes, 0);
 }
 
-TEST(apic_base_does_not_move)
+TEST(apic_base)
 {
-	model.msr = APIC_AT | 1 << 11 | 1 << 8;
 	assert_false(write_msr(0x1b, APIC_AT | 3 << 10)); /* no devices, no APIC */
+	assert_int_equal(apic_base_written, 0);
 	vm.devices = VM_DEVICES_PASSTHROUGH;
-	assert_false(write_msr(0x1b, APIC_AT + PAGE_SIZE + (1 << 11)));
-	assert_false(write_msr(0x1b, 1ULL << 32 | APIC_AT | 1 << 11));
-	assert_int_equal(model.msr_written, 0);
-	assert_true(write_msr(0x1b, APIC_AT | 3 << 10 | 1 << 8)); /* x2APIC mode */
-	assert_int_equal(model.msr, APIC_AT | 3 << 10 | 1 << 8);
-	model.refuses = true;
+	assert_true(write_msr(0x1b, APIC_AT | 3 << 10));
+	assert_int_equal(apic_base_written, APIC_AT | 3 << 10);
 	assert_false(write_msr(0x1b, APIC_AT | 1 << 10));
+}
+
+/* Without devices it is read by nobody; with them it exits only while the guest's APIC is off. */
+TEST(apic_base_of_an_apic_that_is_off)
+{
+	uint64_t value = UNTOUCHED;
+
+	assert_false(read_msr(0x1b, &value));
+	vm.devices = VM_DEVICES_PASSTHROUGH;
+	assert_true(read_msr(0x1b, &value));
+	assert_int_equal(value, APIC_OFF);
 }
 
 /* ---- IA32_PL0_SSP, which a FRED guest has without shadow stacks, too ---- */
@@ -481,7 +506,8 @@ int main(void)
 		RUN(xss_stays_0),
 		RUN(xss_of_a_guest_with_cet),
 		RUN(xss_without_cet_is_0),
-		RUN(apic_base_does_not_move),
+		RUN(apic_base),
+		RUN(apic_base_of_an_apic_that_is_off),
 		RUN(pl0_ssp_of_a_fred_guest),
 		RUN(no_pl0_ssp_without_fred),
 		RUN(no_cet_msrs_without_shadow_stacks),
