@@ -110,7 +110,7 @@ volatile void *mmio_map(uint64_t address, uint64_t size __attribute__((unused)))
 	return (volatile void *)address;
 }
 
-const void *acpi_map(uint64_t physical, size_t size __attribute__((unused)))
+static const void *map_tables(uint64_t physical, size_t size __attribute__((unused)))
 {
 	return (const void *)physical;
 }
@@ -310,6 +310,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	uint64_t rsdp = 0;
 
 	efi = system;
+	acpi_map = map_tables;
 	tap_begin();
 	for (UINTN i = 0; i < system->NumberOfTableEntries; i++)
 		if (memcmp(&system->ConfigurationTable[i].VendorGuid, &acpi_guid,
