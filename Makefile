@@ -40,7 +40,8 @@ VMM_CFLAGS = $(COMMON_CFLAGS) $(FREESTANDING) -fno-pic -mcmodel=kernel -mgeneral
 GUEST_CFLAGS = $(COMMON_CFLAGS) $(FREESTANDING) -fno-pic -mcmodel=$(GUEST_MODEL) -mgeneral-regs-only
 GUEST_MODEL := small
 EFI_CFLAGS = $(COMMON_CFLAGS) $(FREESTANDING) -fpic -fshort-wchar -fvisibility=hidden \
-	-DGNU_EFI_USE_MS_ABI -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+	$(EFI_HEADERS)
+EFI_HEADERS := -DGNU_EFI_USE_MS_ABI -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
 UNIT_CFLAGS = $(COMMON_CFLAGS) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=all
 # The VMM's sources over the model of a processor: its headers stand before the real ones.
@@ -55,7 +56,8 @@ LIB_SOURCES := $(wildcard lib/*.c)
 # tests/unit/ is sorted as the sources are: tests/unit/lib/ and, by the rooms of vmm/, tests/unit/vmm/.
 LIB_TESTS := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/lib/test_*.c))
 VMM_TESTS := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/vmm/*/test_*.c))
-UNIT_TESTS := $(LIB_TESTS) $(VMM_TESTS)
+BOOT_TESTS := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/boot/test_*.c))
+UNIT_TESTS := $(LIB_TESTS) $(VMM_TESTS) $(BOOT_TESTS)
 
 # What the build makes or fetches: the screen's font, and the QR codes on it.
 SCREEN_SOURCES := build/gen/font.c build/gen/qrcodegen.c
@@ -307,6 +309,14 @@ $(LIB_TESTS): build/unit/%: build/unit/tests/unit/%.c.o build/unit/host.a
 	$(call say,LD )
 	$(Q)$(CC) $(UNIT_CFLAGS) $^ -lcmocka -o $@
 
+# tests/unit/boot/test_NAME.c tests boot/NAME.c with a firmware of its own.
+$(BOOT_TESTS): build/unit/boot/test_%: build/unit/tests/unit/boot/test_%.c.o build/unit/boot/%.c.o build/unit/host.a
+	@mkdir -p $(@D)
+	$(call say,LD )
+	$(Q)$(CC) $(UNIT_CFLAGS) $^ -lcmocka -o $@
+$(BOOT_TESTS:build/unit/boot/test_%=build/unit/tests/unit/boot/test_%.c.o) \
+$(BOOT_TESTS:build/unit/boot/test_%=build/unit/boot/%.c.o): UNIT_CFLAGS += -fshort-wchar $(EFI_HEADERS)
+
 build/unit/lib/test_result_screen: $(SCREEN_SOURCES:%=build/unit/%.o)
 
 # tests/unit/vmm/ROOM/test_NAME.c tests vmm/ROOM/NAME.c; some of them together with what they put to use.
@@ -339,7 +349,7 @@ $(VMM_TESTS): build/model/tests/unit/model/model.c.o build/model/vmm/vcpu/end_re
 	$(call say,LD )
 	$(Q)$(CC) $(UNIT_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -Wl,-z,noexecstack -lcmocka -o $@
 
-$(LIB_TESTS:build/unit/%=build/unit/tests/unit/%.c.o) $(VMM_TESTS:build/unit/%=build/model/tests/unit/%.c.o) \
+$(LIB_TESTS:build/unit/%=build/unit/tests/unit/%.c.o) $(BOOT_TESTS:build/unit/%=build/unit/tests/unit/%.c.o) $(VMM_TESTS:build/unit/%=build/model/tests/unit/%.c.o) \
 build/model/tests/unit/model/model.c.o: | build/.setup-test
 
 .PHONY: unit

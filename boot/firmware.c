@@ -16,6 +16,31 @@ static bool get_variable(const struct loader *loader, const CHAR16 *name, void *
 	       got == size;
 }
 
+static EFI_GUID own_variable = {
+	0x1d7c3f3a, 0x7be1, 0x4c0e, { 0x9d, 0x4f, 0x52, 0x8a, 0x60, 0x3e, 0xb7, 0x21 }
+};
+
+/* A variable of this name that an operating system has made has other attributes. */
+bool firmware_get_number(const struct loader *loader, const uint16_t *name, uint32_t attributes,
+			 uint64_t *value)
+{
+	UINTN size = sizeof(*value);
+	UINT32 found;
+
+	return !EFI_ERROR(loader->system->RuntimeServices->GetVariable(
+		       (CHAR16 *)name, &own_variable, &found, &size, value)) &&
+	       size == sizeof(*value) && found == attributes;
+}
+
+bool firmware_set_number(const struct loader *loader, const uint16_t *name, uint32_t attributes,
+			 uint64_t value)
+{
+	/* Attributes cannot be changed. */
+	loader->system->RuntimeServices->SetVariable((CHAR16 *)name, &own_variable, 0, 0, NULL);
+	return !EFI_ERROR(loader->system->RuntimeServices->SetVariable(
+		(CHAR16 *)name, &own_variable, attributes, sizeof(value), &value));
+}
+
 bool firmware_secure_boot(const struct loader *loader)
 {
 	uint8_t on;

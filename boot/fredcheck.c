@@ -262,9 +262,9 @@ static void write_files(const struct results *results, const struct result_facts
 	if (tap != NULL) {
 		const struct text_piece tap_text = { tap->bytes, (size_t)tap->length };
 
-		logs_write_file(&loader, "fredcheck.tap", &tap_text, 1);
+		write_file(&loader, "fredcheck.tap", NULL, &tap_text, 1);
 	}
-	if (logs_write_file(&loader, "fredcheck.json", &json_text, 1))
+	if (write_file(&loader, "fredcheck.json", NULL, &json_text, 1))
 		loader_log(&loader, "results are in \\fredcheck.tap and \\fredcheck.json");
 }
 

@@ -127,6 +127,11 @@ bool firmware_secure_boot(const struct loader *loader); /* is it on? */
 bool firmware_has_setup(const struct loader *loader);	/* can the next boot lead into it? */
 bool firmware_enter_setup(struct loader *loader);
 void firmware_reset(const struct loader *loader);
+/* A variable of Manfred's own, with these attributes (EFI_VARIABLE_*). */
+bool firmware_get_number(const struct loader *loader, const uint16_t *name, uint32_t attributes,
+			 uint64_t *value);
+bool firmware_set_number(const struct loader *loader, const uint16_t *name, uint32_t attributes,
+			 uint64_t value);
 
 /* menu.c */
 /*
@@ -177,14 +182,20 @@ void logs_save(struct loader *loader);
 /* A line of the loader's, for the next boot to find. */
 void logs_line(const char *line, size_t length);
 
+/* write.c */
 struct text_piece {
 	const char *text;
 	size_t length;
 };
 
-/* A file in the root of the boot volume, of this content; a line says when it cannot be written. */
-bool logs_write_file(struct loader *loader, const char *name, const struct text_piece *pieces,
-		     size_t count);
+/*
+ * A file in the root of the boot volume, of this content; a line says when it cannot be written.
+ * What it was before is then the file `before`, unless that is NULL.
+ */
+bool write_file(struct loader *loader, const char *name, const char *before,
+		const struct text_piece *pieces, size_t count);
+/* Where the power was cut while that was being replaced: the new one. */
+void recover_file(struct loader *loader, const char *name);
 
 /* place.c */
 /* The VMM's region, with the image, a place for boot_info, and the page pool behind them. */

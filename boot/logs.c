@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the memory of the log, which outlives a reset, and the files that the loader writes. What
- * cannot be written is said in a line, and the boot goes on.
+ * Owns the memory of the log, which outlives a reset: where it is, and which of what looks like a
+ * log was written by Manfred.
  */
 #include "boot/cpu.h"
 #include "boot/loader.h"
@@ -16,7 +16,11 @@
 #define LOG_NAME_BEFORE "manfred.old"
 #define LAST_LINE_MAX	160
 #define CACHE_LINE	64U
-#define NAME_SIZE	32
+
+/* Not for the time behind ExitBootServices: no guest can ask for them, even one with the firmware.
+ */
+#define VARIABLE_LASTING (EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_BOOTSERVICE_ACCESS)
+#define VARIABLE_OF_BOOT EFI_VARIABLE_BOOTSERVICE_ACCESS
 
 /*
  * Where the log may lie. The same places in every boot, so that the next one finds it: above what
@@ -27,8 +31,13 @@ static const uint64_t places[] = {
 	0x8000000, 0xc000000, 0x10000000, 0x18000000, 0x20000000, 0x30000000, 0x40000000,
 };
 
+static const uint16_t key_name[] = L"ManfredLogKey";
+static const uint16_t place_name[] = L"ManfredLogPlace";
+
 static struct logring *last_ring; /* of the boot before */
+static bool last_ring_is_apart;	  /* not where this one is to be */
 static struct logring *ring;	  /* of this one */
+static uint64_t key;
 
 static void write_back(const void *start, size_t size)
 {
@@ -55,109 +64,66 @@ static void give_back(struct loader *loader, uint64_t place)
 }
 
 /*
- * Only memory that the firmware calls free is looked at. Of several logs the last is the newest: a
- * start that has failed keeps its place, and the next start before a reset takes another. The place
- * is none of the loader's allocations: firmware may clear what is given back.
+ * The firmware keeps the key from boot to boot. Who forges a log has six tries or so in each boot,
+ * so that the clock is random enough. False: there was none before this boot.
+ */
+static bool find_key(struct loader *loader)
+{
+	if (firmware_get_number(loader, key_name, VARIABLE_LASTING, &key))
+		return true;
+	key = read_tsc();
+	firmware_set_number(loader, key_name, VARIABLE_LASTING, key);
+	return false;
+}
+
+/*
+ * A guest with the devices can write what looks like a log to all places but the one that is ours.
+ * The key tells which one is ours, whatever the firmware's map has become. Without a key from
+ * before there is only the place: the log is always at the first that is free, and no other counts.
+ */
+static struct logring *open_ring(uint64_t place, bool first, bool key_is_known)
+{
+	struct logring *const found = logring_open((void *)(uintptr_t)place, LOG_SIZE);
+
+	if (!found || found->mark.place != place)
+		return NULL;
+	return (key_is_known ? found->mark.key == key : first) ? found : NULL;
+}
+
+/*
+ * Only memory that the firmware calls free is looked at, or what an earlier start of this boot has
+ * taken: that one has failed, and the guests of this one must not get its memory, with the key in
+ * it. The place is none of the loader's allocations: firmware may clear what is given back.
  */
 void logs_find(struct loader *loader)
 {
 	struct boot_info *const info = &loader->info;
+	const bool key_is_known = find_key(loader);
+	uint64_t earlier = 0;
 
+	last_ring = NULL;
+	firmware_get_number(loader, place_name, VARIABLE_OF_BOOT, &earlier);
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		const uint64_t place = places[i];
+		const bool first = info->log_base == 0;
 		struct logring *found;
 
-		if (!claim(loader, places[i]))
+		if (place != earlier && !claim(loader, place))
 			continue;
-		found = logring_open((void *)(uintptr_t)places[i], LOG_SIZE);
-		if (info->log_base != 0 && !found) {
-			give_back(loader, places[i]);
-			continue;
+		found = last_ring ? NULL : open_ring(place, first, key_is_known);
+		if (first) {
+			info->log_base = place;
+			info->log_size = LOG_SIZE;
 		}
-		if (info->log_base != 0)
-			give_back(loader, info->log_base);
-		info->log_base = places[i];
-		info->log_size = LOG_SIZE;
-		last_ring = found;
+		if (found) {
+			last_ring = found;
+			last_ring_is_apart = !first;
+		} else if (!first) {
+			give_back(loader, place);
+		}
 	}
-}
-
-/* `name` lies in the root folder, and must be shorter than NAME_SIZE. */
-static EFI_STATUS open_file(struct loader *loader, const char *name, UINT64 mode,
-			    EFI_FILE_HANDLE *file)
-{
-	const size_t length = strnlen(name, NAME_SIZE - 1);
-	CHAR16 wide[NAME_SIZE] = { 0 };
-
-	for (size_t i = 0; i < length; i++)
-		wide[i] = (uint8_t)name[i];
-	return loader->volume->Open(loader->volume, file, wide,
-				    mode | EFI_FILE_MODE_READ | EFI_FILE_MODE_WRITE, 0);
-}
-
-static void remove_file(struct loader *loader, const char *name)
-{
-	EFI_FILE_HANDLE file;
-
-	if (!EFI_ERROR(open_file(loader, name, 0, &file)))
-		file->Delete(file);
-}
-
-static EFI_STATUS write_pieces(EFI_FILE_HANDLE file, const struct text_piece *pieces, size_t count)
-{
-	EFI_STATUS status = EFI_SUCCESS;
-
-	for (size_t i = 0; i < count && !EFI_ERROR(status); i++) {
-		UINTN size = pieces[i].length;
-
-		status = file->Write(file, &size, (void *)(uintptr_t)pieces[i].text);
-	}
-	return EFI_ERROR(status) ? status : file->Flush(file);
-}
-
-bool logs_write_file(struct loader *loader, const char *name, const struct text_piece *pieces,
-		     size_t count)
-{
-	EFI_FILE_HANDLE file;
-	EFI_STATUS status;
-
-	/* Else what is behind the end of a shorter text would stay. */
-	remove_file(loader, name);
-	status = open_file(loader, name, EFI_FILE_MODE_CREATE, &file);
-	if (!EFI_ERROR(status)) {
-		status = write_pieces(file, pieces, count);
-		/* Better none than half of one. */
-		if (EFI_ERROR(status))
-			file->Delete(file);
-		else
-			file->Close(file);
-	}
-	if (!EFI_ERROR(status))
-		return true;
-	console_print("%s: \\%s is not written: %s", loader->program, name, volume_trouble(status));
-	return false;
-}
-
-/* The file of the boot before: there may be none, and it is no harm when this fails. */
-static void keep_before(struct loader *loader)
-{
-	static const CHAR16 name_before[] = L"" LOG_NAME_BEFORE;
-	EFI_GUID info_guid = EFI_FILE_INFO_ID;
-	union {
-		EFI_FILE_INFO info;
-		uint8_t bytes[sizeof(EFI_FILE_INFO) + NAME_SIZE * sizeof(CHAR16)];
-	} buffer;
-	UINTN size = sizeof(buffer);
-	EFI_FILE_HANDLE file;
-
-	if (EFI_ERROR(open_file(loader, LOG_NAME, 0, &file)))
-		return;
-	remove_file(loader, LOG_NAME_BEFORE);
-	if (!EFI_ERROR(file->GetInfo(file, &info_guid, &size, &buffer))) {
-		memcpy(buffer.info.FileName, name_before, sizeof(name_before));
-		buffer.info.Size = offsetof(EFI_FILE_INFO, FileName) + sizeof(name_before);
-		file->SetInfo(file, &info_guid, (UINTN)buffer.info.Size, &buffer);
-	}
-	file->Close(file);
+	if (info->log_base != 0)
+		firmware_set_number(loader, place_name, VARIABLE_OF_BOOT, info->log_base);
 }
 
 static void save(struct loader *loader, char *text)
@@ -175,8 +141,8 @@ static void save(struct loader *loader, char *text)
 		loader_log(loader, "the log of the boot before did not survive: it is damaged");
 		return;
 	}
-	keep_before(loader);
-	if (logs_write_file(loader, LOG_NAME, pieces, sizeof(pieces) / sizeof(pieces[0])))
+	if (write_file(loader, LOG_NAME, LOG_NAME_BEFORE, pieces,
+		       sizeof(pieces) / sizeof(pieces[0])))
 		loader_log(loader,
 			   "the log of the boot before was still in memory: \\manfred.log "
 			   "has its %llu bytes%s",
@@ -187,8 +153,10 @@ static void save(struct loader *loader, char *text)
 void logs_save(struct loader *loader)
 {
 	struct boot_info *const info = &loader->info;
+	const struct logring_mark mark = { read_tsc(), key, info->log_base };
 	uint64_t text;
 
+	recover_file(loader, LOG_NAME);
 	if (info->log_base == 0) {
 		loader_log(loader, "no memory for a log that survives a reset");
 		return;
@@ -197,11 +165,13 @@ void logs_save(struct loader *loader)
 		text = allocate_memory(loader, LOG_SIZE, PAGE_SIZE, ANYWHERE);
 		if (text != 0)
 			save(loader, (char *)(uintptr_t)text);
+		if (last_ring_is_apart)
+			give_back(loader, last_ring->mark.place);
 	} else {
 		loader_log(loader, "no log of a boot before has survived in memory");
 	}
 	logring_written = write_back;
-	ring = logring_create((void *)(uintptr_t)info->log_base, LOG_SIZE, read_tsc());
+	ring = logring_create((void *)(uintptr_t)info->log_base, LOG_SIZE, &mark);
 }
 
 void logs_line(const char *line, size_t length)

@@ -5,7 +5,7 @@
 #include "lib/crc32.h"
 #include "lib/string.h"
 
-#define MAGIC	      0x31474f4c464e414dULL /* "MANFLOG1", little endian */
+#define MAGIC	      0x32474f4c464e414dULL /* "MANFLOG2", little endian */
 #define RECORD_ALIGN  16U
 #define TEXT_MAX      1024U /* of a record; longer text has several */
 #define POSITION_LAST (1ULL << 62)
@@ -50,14 +50,14 @@ static uint32_t record_check(const struct logring *log, const struct record *rec
 {
 	const uint64_t text = record->position + sizeof(*record);
 	const size_t head = before_end(log, text, record->length);
-	uint32_t check = crc32(0, &log->session, sizeof(log->session));
+	uint32_t check = crc32(0, &log->mark.session, sizeof(log->mark.session));
 
 	check = crc32(check, &record->length, sizeof(*record) - sizeof(record->check));
 	check = crc32(check, &log->ring[text % log->capacity], head);
 	return crc32(check, log->ring, record->length - head);
 }
 
-struct logring *logring_create(void *memory, size_t size, uint64_t session)
+struct logring *logring_create(void *memory, size_t size, const struct logring_mark *mark)
 {
 	struct logring *const log = memory;
 
@@ -65,7 +65,7 @@ struct logring *logring_create(void *memory, size_t size, uint64_t session)
 		return NULL;
 	memset(memory, 0, size);
 	log->magic = MAGIC;
-	log->session = session;
+	log->mark = *mark;
 	log->capacity = (uint32_t)(size - sizeof(*log)) & ~(RECORD_ALIGN - 1);
 	log->check = header_check(log);
 	written(memory, size);

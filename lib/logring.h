@@ -11,9 +11,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Whose it is. A guest can write the like of it to memory of its own, but it has never seen a key.
+ */
+struct logring_mark {
+	uint64_t session; /* of one boot: records of another one do not count */
+	uint64_t key;	  /* of this machine, secret */
+	uint64_t place;	  /* physical address of the log */
+};
+
 struct logring {
 	uint64_t magic;
-	uint64_t session;  /* of one boot: records of another one do not count */
+	struct logring_mark mark;
 	uint32_t capacity; /* bytes of the ring, a multiple of a record's alignment */
 	uint32_t check;	   /* CRC-32 of the fields above */
 	uint64_t next; /* bytes of records that were ever written, which is where the next goes */
@@ -35,7 +43,7 @@ struct logring_text {
 extern void (*logring_written)(const void *start, size_t size);
 
 /* Make an empty log of `size` bytes of memory, aligned to 16; NULL when that is not enough. */
-struct logring *logring_create(void *memory, size_t size, uint64_t session);
+struct logring *logring_create(void *memory, size_t size, const struct logring_mark *mark);
 
 /* The log in this memory; NULL: there is none, or its header is damaged. */
 struct logring *logring_open(void *memory, size_t size);

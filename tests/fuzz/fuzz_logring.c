@@ -20,7 +20,7 @@ size_t fuzz_seed(unsigned int number, uint8_t *buffer)
 
 	if (number > 1)
 		return 0;
-	log = logring_create(memory, LOG_SIZE, 1);
+	log = logring_create(memory, LOG_SIZE, &(struct logring_mark){ .session = 1 });
 	for (unsigned int i = 0; i < (number == 0 ? 3 : 100); i++)
 		logring_write(log, line + i % 20, sizeof(line) - 1 - i % 20);
 	memcpy(buffer, memory, LOG_SIZE);

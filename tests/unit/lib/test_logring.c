@@ -10,6 +10,9 @@
 #define SESSION 0x123456789abcdef0ULL
 #define LINE	64
 
+static const struct logring_mark mark = { SESSION, 0x1111, 0x2222 };
+static const struct logring_mark next_mark = { SESSION + 1, 0x1111, 0x2222 };
+
 static _Alignas(16) uint8_t memory[SIZE];
 static char text[SIZE];
 static struct logring *ring;
@@ -27,7 +30,7 @@ static int set_up(void **state __attribute__((unused)))
 {
 	memset(memory, 0xa5, sizeof(memory));
 	logring_written = count_written;
-	ring = logring_create(memory, sizeof(memory), SESSION);
+	ring = logring_create(memory, sizeof(memory), &mark);
 	return ring == NULL;
 }
 
@@ -158,7 +161,7 @@ TEST(records_of_another_boot_do_not_count)
 	write_line("old\n");
 	write_line("older\n");
 	memcpy(old, memory, SIZE);
-	ring = logring_create(memory, SIZE, SESSION + 1);
+	ring = logring_create(memory, SIZE, &next_mark);
 	write_line("new\n");
 	memcpy(ring->ring + 32, ((struct logring *)(void *)old)->ring + 32,
 	       SIZE - 32 - sizeof(*ring));
@@ -178,7 +181,7 @@ TEST(a_damaged_header_is_no_log)
 	assert_non_null(logring_open(memory, SIZE));
 	assert_null(logring_open(memory, SIZE - 16)); /* larger than the memory that it is in */
 	assert_null(logring_open(memory, sizeof(struct logring) - 1));
-	assert_null(logring_create(memory, 1024, SESSION));
+	assert_null(logring_create(memory, 1024, &mark));
 }
 
 /* Where the writer was is not covered by the header's checksum. */
