@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "guest/suite/suite.h"
+#include "lib/string.h"
 
 /* The first pattern that matches, and whose erratum the platform is known for, counts. */
 static const struct {
@@ -61,4 +62,13 @@ const char *erratum_of_test(const char *name, bool (*is_known)(const char *errat
 		    (!errata[i].erratum || is_known(errata[i].erratum)))
 			return errata[i].erratum;
 	return NULL;
+}
+
+bool erratum_has_tests(const char *identifier, size_t length)
+{
+	for (size_t i = 0; i < sizeof(errata) / sizeof(errata[0]); i++)
+		if (errata[i].erratum && strlen(errata[i].erratum) == length &&
+		    strncmp(errata[i].erratum, identifier, length) == 0)
+			return true;
+	return false;
 }

@@ -101,6 +101,8 @@ _Noreturn void suite_abort_test(void);
  * NULL: none.
  */
 const char *erratum_of_test(const char *name, bool (*is_known)(const char *erratum));
+/* Does the identifier, so many characters long, explain any test? */
+bool erratum_has_tests(const char *identifier, size_t length);
 
 /* `*` stands for any text, `?` for one character. */
 bool pattern_matches(const char *pattern, const char *text);
@@ -108,6 +110,8 @@ bool pattern_matches(const char *pattern, const char *text);
 /* In a test. A failed check does not end the test. */
 void check_equal(const char *what, uint64_t got, uint64_t expected);
 void check(const char *what, bool true_if_passed);
+/* A check that has failed for this value of what was tried. */
+void check_failed(const char *what, uint64_t value);
 /* So many events were caught. */
 void check_caught(unsigned int expected);
 /* The event with this number (from 0) was caught, and is this one. */

@@ -40,6 +40,15 @@ class TestSelftest:
         log.ends("ok")
 
 
+class TestErrataWithoutTests:
+    def test_is_refused(self, manfred):
+        log = manfred({"guest": "selftest", "tests": "misc.*", "errata": "BX-14,FR-140"})
+        log.find(r"^Bail out! errata = FR-140: no test is known to fail by it "
+                 r"\(guest/suite/errata\.c\)$")
+        log.lacks(r"^ok 1 ")
+        log.ends("failed", "guest-end")
+
+
 class TestMultiboot:
     @pytest.fixture(scope="class")
     def log(self, manfred):

@@ -10,6 +10,8 @@ import pytest
 PROGRAM = emulator.BUILD / "tools/vtd.efi"
 # The program has the same formula.
 DATA = bytes((i * 7 + (i >> 8)) & 0xFF for i in range(0x20000))
+# A plan of few is a program that has given up early.
+CHECKS_AT_LEAST = 14
 PLAN = re.compile(r"^1\.\.(\d+)$", re.MULTILINE)
 
 
@@ -30,5 +32,5 @@ class TestVtd:
         plan = PLAN.search(result.log)
         assert plan, result.log[-3000:] + result.emulator_log
         lines = re.findall(r"^(ok|not ok) \d+ - (.*)$", result.log, re.MULTILINE)
-        assert len(lines) == int(plan[1])
+        assert len(lines) == int(plan[1]) >= CHECKS_AT_LEAST
         assert [name for state, name in lines if state != "ok"] == [], result.log[-3000:]
