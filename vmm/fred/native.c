@@ -44,11 +44,23 @@ static const char *const method_names[] = {
 	[FRED_METHOD_VMCS] = "VMCS controls",
 };
 
+/* All that FRED brings. Some have those of shadow stacks only with CET: docs/errata.md, FR-17. */
+static const char *missing_msr(void)
+{
+	uint64_t value;
+
+	for (uint32_t msr = MSR_IA32_FRED_RSP0; msr <= MSR_IA32_FRED_CONFIG; msr++)
+		if (!rdmsr_safe(msr, &value))
+			return "not all of FRED's MSRs exist (FR-17)";
+	if (!rdmsr_safe(MSR_IA32_PL0_SSP, &value))
+		return "IA32_PL0_SSP, FRED's SSP of level 0, does not exist (FR-17)";
+	return NULL;
+}
+
 /* What keeps every method from working; NULL: nothing. */
 static const char *missing_for_any(void)
 {
 	const uint32_t features = cpuid(7, 0).eax >= 1 ? cpuid(7, 1).eax : 0;
-	uint64_t value;
 
 	if (!(features & CPUID_7_1_EAX_FRED))
 		return "the processor has no FRED (CPUID leaf 7.1, EAX bit 17)";
@@ -58,10 +70,7 @@ static const char *missing_for_any(void)
 		return "CR4.FRED cannot be 1 in VMX operation (IA32_VMX_CR4_FIXED1 bit 32)";
 	if (!(machine.vmx_basic & VMX_BASIC_NESTED_EXCEPTION))
 		return "nested exceptions cannot be injected (IA32_VMX_BASIC bit 58)";
-	for (size_t i = 0; i < SWITCHED; i++)
-		if (!rdmsr_safe(switched[i].msr, &value))
-			return "not all of FRED's MSRs exist";
-	return NULL;
+	return missing_msr();
 }
 
 /* What keeps the VMCS method from working; NULL: nothing. All or nothing, as in Linux' KVM. */

@@ -153,6 +153,13 @@ TEST(an_msr_is_missing)
 	}
 }
 
+/* FR-17: without CET there is none, and nothing could switch it. */
+TEST(pl0_ssp_is_missing)
+{
+	model.msr_missing = MSR_IA32_PL0_SSP;
+	expect_method(FRED_METHOD_NONE, "IA32_PL0_SSP");
+}
+
 TEST(no_load_guest_fred)
 {
 	entry_controls = 0;
@@ -474,6 +481,7 @@ int main(void)
 		RUN(cr4_fred_not_in_vmx),
 		RUN(no_nested_exceptions),
 		RUN(an_msr_is_missing),
+		RUN(pl0_ssp_is_missing),
 		RUN(no_load_guest_fred),
 		RUN(no_secondary_exit_controls),
 		RUN(no_save_guest_fred),
