@@ -53,7 +53,7 @@ FRED_MODEL = "wildcat_lake"
 PLAIN_MODEL = "corei7_icelake_u"
 # What Bochs' FRED does otherwise than the architecture: identifiers of docs/errata.md that tests
 # of the built-in guest name.
-FRED_ERRATA = "FR-4,FR-7,FR-8,FR-10,FR-11,FR-12,FR-20,FR-21,FR-22"
+FRED_ERRATA = "FR-4,FR-7,FR-8,FR-10,FR-11,FR-12,FR-20,FR-21,FR-22,FR-24"
 # ... and what its stock releases make software FRED miss.
 SOFT_FRED_ERRATA = "BX-14"
 # Instructions in an emulated second, as the devices count it.

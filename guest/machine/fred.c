@@ -74,6 +74,13 @@ void fred_begin(const struct fred_setup *setup)
 	write_cr4(read_cr4() | CR4_FRED);
 }
 
+void fred_use_entries(const uint8_t *page)
+{
+	const uint64_t config = read_msr(MSR_IA32_FRED_CONFIG);
+
+	write_msr(MSR_IA32_FRED_CONFIG, (config & PAGE_MASK) | (uintptr_t)page);
+}
+
 void fred_end(void)
 {
 	interrupts_off();

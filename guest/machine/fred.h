@@ -126,6 +126,10 @@ struct fred_frame fred_frame_ring3(void);
 uint64_t fred_stack_top(unsigned int level);
 uint8_t *fred_stack_page(unsigned int level); /* the highest */
 extern uint8_t fred_entry_page[PAGE_SIZE];
+/* Other entry points, from fred_begin() to fred_end(): without CLI; beginning with INT3 for ring 3.
+ */
+extern uint8_t fred_plain_entry_page[PAGE_SIZE], fred_tracked_entry_page[PAGE_SIZE];
+void fred_use_entries(const uint8_t *page);
 
 /* One line each about what was caught, for whoever reads a failure. */
 void fred_print_caught(void);

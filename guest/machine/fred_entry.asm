@@ -7,7 +7,7 @@ bits 64
 default rel
 
 extern fred_event, fred_fragment_stack, kernel_rsp, fragment_rsp, fragment_left, catch_resume
-global fred_entry_page, fred_leave_user, fred_run_ring0, fred_run_ring3
+global fred_entry_page, fred_plain_entry_page, fred_tracked_entry_page, fred_leave_user, fred_run_ring0, fred_run_ring3
 global fred_try_erets, fred_try_eretu, fred_returned
 global fred_erets_instruction, fred_eretu_instruction
 
@@ -79,6 +79,28 @@ fred_entry_page:
 
 ; The page is the entry points' own: taking it away must not take away what ends a test.
 	times PAGE_SIZE - ($ - fred_entry_page) db 0xcc
+
+; Others, without CLI: for a test of what delivery does to interrupts.
+%macro plain_entry 1
+	push %1
+	pushfq
+	jmp event
+%endmacro
+
+fred_plain_entry_page:
+	plain_entry 3
+	times ENTRY_RING0 - ($ - fred_plain_entry_page) db 0xcc
+	plain_entry 0
+	times PAGE_SIZE - ($ - fred_plain_entry_page) db 0xcc
+
+; And here ring 3 enters at an INT3, which goes through whatever branch tracking waits for; its frame
+; tells what that is.
+fred_tracked_entry_page:
+	int3
+	plain_entry 3
+	times ENTRY_RING0 - ($ - fred_tracked_entry_page) db 0xcc
+	entry 0
+	times PAGE_SIZE - ($ - fred_tracked_entry_page) db 0xcc
 event:
 	push r15
 	push r14

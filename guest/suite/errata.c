@@ -27,6 +27,7 @@ static const struct {
 	{ "fred-shadow.sti_ud", "FR-8" },
 	{ "fred-shadow.sti_pf", "FR-8" },
 	{ "fred-shadow.interrupt_waits_after_event_in_shadow", "FR-8" },
+	{ "fred-shadow.interrupt_waits_for_end_of_handler", "FR-4" },
 	{ "fred-level.db_gd_*", "FR-12" },
 	{ "fred-step.ring?_syscall", "FR-12" },
 	{ "fred-step.ring?_int1", "FR-12" },
@@ -47,11 +48,13 @@ static const struct {
 	{ "fred-erets.ss_bit_16_makes_sti_shadow", "FR-8" },
 	{ "fred-eretu.*flat_compat*", "FR-10" },
 	{ "fred-eretu.to_gdt_conforming", "FR-21" },
+	{ "fred-far.ring3_*_to_conforming", "FR-24" },
 	{ "fred-eretu.star_compared_with_whole_selector", "FR-22" },
 	{ "fred-cet.erets_at_level_1", "FR-9" },
 	{ "fred-cet.erets_3_to_2", "FR-9" },
 	{ "fred-cet.erets_other_level_in_cs_faults", "FR-9" },
 	{ "fred-cet.user_ssp_loaded_and_saved", "FR-9" },
+	{ "fred-cet.user_and_supervisor_ssp", "FR-9" },
 	{ "fred-cet.pl0_ssp_misaligned_faults", "FR-7" },
 };
 

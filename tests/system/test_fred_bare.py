@@ -45,6 +45,8 @@ class TestBare:
         )
         assert len(on_bare) == len(in_guest)
         differ = [pair for pair in zip(on_bare, in_guest) if pair[0] != pair[1]]
+        # The VMM lets no interrupt into a guest whose IF is 0, whatever the processor does.
+        differ = [pair for pair in differ if not pair[0].endswith(" # TODO errata FR-4")]
         if re.search(r"manfred: erratum FR-9: .*guests get no CET", guest.result.log):
             differ = [pair for pair in differ if "# SKIP no CET " not in pair[1]]
         assert not differ

@@ -541,6 +541,30 @@ static void user_ssp(uint64_t argument)
 	check_equal("SSP in ring 3", fred.events[0].stack.rax, ssp + ENTRY_SIZE);
 }
 
+/* Both shadow stacks: each has its own pointer, and neither is taken for the other. */
+static void both_shadow_stacks(uint64_t argument)
+{
+	struct fred_frame *const frame = return_frame_ring3();
+	const struct fred_expected expected = int_from_ring3(frame, return_user_ssp_saved);
+	const uint64_t ssp = ssp_start(USER_PAGE);
+
+	(void)argument;
+	if (!has_shadow_stacks())
+		return;
+	frame->rip = (uintptr_t)return_user_ssp;
+	begin(&(struct fred_setup){ 0 });
+	fred.hook = end_with_event;
+	write_msr(MSR_IA32_PL3_SSP, ssp);
+	write_msr(MSR_IA32_U_CET, CET_SHADOW_STACK);
+	run_ring3(frame, 0, 0);
+	check_equal("IA32_PL3_SSP", read_msr(MSR_IA32_PL3_SSP), ssp + ENTRY_SIZE);
+	check_equal("page of SSP in the handler", hook_ssp[0] & ~PAGE_MASK,
+		    ssp_start(OWN) & ~PAGE_MASK);
+	end();
+	expect_fred_event(&expected);
+	check_equal("SSP in ring 3", fred.events[0].stack.rax, ssp + ENTRY_SIZE);
+}
+
 /* Compatibility mode has 32 bits of SSP. */
 static void compat_ssp(uint64_t pl3_ssp)
 {
@@ -574,6 +598,15 @@ static void compat_ssp(uint64_t pl3_ssp)
 void tracked_hook(struct fred_stack *stack);
 extern void tracked_hook_entry(struct fred_stack *stack);
 asm(".pushsection .text\ntracked_hook_entry:\n\tendbr64\n\tjmp tracked_hook\n.popsection");
+
+void untrack(struct fred_stack *stack);
+extern void untrack_entry(struct fred_stack *stack);
+asm(".pushsection .text\nuntrack_entry:\n\tendbr64\n\tjmp untrack\n.popsection");
+
+void untrack(struct fred_stack *stack)
+{
+	end_with_event(stack);
+}
 
 static bool clear_wfe;
 
@@ -651,6 +684,30 @@ static void wfe_cleared(uint64_t argument)
 	tracked(indirect_to_nop, true, true, false);
 }
 
+/*
+ * Delivery leaves the tracker idle (FRED specification, revision 9): the first instruction of a
+ * handler needs no ENDBR64. Up to revision 8 it does, and the tracker waits for one.
+ */
+static void tracker_at_entry(uint64_t argument)
+{
+	const struct fred_frame *const frame = return_frame_ring3();
+
+	(void)argument;
+	if (!has_branch_tracking())
+		return;
+	begin(&(struct fred_setup){ 0 });
+	fred.hook = untrack_entry;
+	fred_use_entries(fred_tracked_entry_page);
+	write_msr(MSR_IA32_S_CET, CET_ENDBRANCH);
+	fred_try_eretu(frame);
+	end();
+	check_fred_caught(1);
+	check_equal("vector", FRED_SS_VECTOR(fred.events[0].stack.frame.ss), VECTOR_BP);
+	check_equal("saved CS", fred.events[0].stack.frame.cs, SELECTOR_KERNEL_CODE);
+	check_equal("saved RIP", fred.events[0].stack.frame.rip,
+		    (uintptr_t)fred_tracked_entry_page + 1);
+}
+
 static const struct test tests[] = {
 	{ "pushed_at_level_0", pushed, LEVELS(0, 0) },
 	{ "pushed_at_level_1", pushed, LEVELS(1, 1) },
@@ -689,11 +746,13 @@ static const struct test tests[] = {
 	{ "push_on_missing_page_faults", push_faults, 0 },
 	{ "push_on_other_page_faults", push_faults, PTE_DATA },
 	{ "user_ssp_loaded_and_saved", user_ssp, 0 },
+	{ "user_and_supervisor_ssp", both_shadow_stacks, 0 },
 	{ "eretu_compat_with_64_bit_ssp_faults", compat_ssp, SSP_ABOVE_4G },
 	{ "wfe_saved", wfe_saved, 0 },
 	{ "wfe_clear_after_direct_jump", wfe_not_set, 0 },
 	{ "wfe_restored", wfe_restored, 0 },
 	{ "wfe_cleared_by_handler", wfe_cleared, 0 },
+	{ "tracker_idle_at_entry", tracker_at_entry, 0 },
 };
 
 const struct chapter chapter_fred_cet = FRED_CHAPTER("fred-cet", tests);

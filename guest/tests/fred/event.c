@@ -67,6 +67,27 @@ static void selectors_of_star(uint64_t selector)
 	check_fred_event(0, id, &expected);
 }
 
+/* INT3 in ring 0 with these flags: the frame has them, the handler none. */
+static void flags_are_cleared(uint64_t flags)
+{
+	uint64_t behind, rsp;
+
+	fred_begin(&(struct fred_setup){ 0 });
+	asm volatile("movq %%rsp, %1\n\tleaq 1f(%%rip), %0\n\tpushfq\n\torq %2, (%%rsp)\n\t"
+		     "popfq\n\tint3\n1:\tpushq $2\n\tpopfq"
+		     : "=&r"(behind), "=&r"(rsp)
+		     : "r"(flags)
+		     : "memory", "cc");
+	expect_fred_event(&(struct fred_expected){
+		.type = EVENT_SOFTWARE_EXCEPTION,
+		.vector = VECTOR_BP,
+		.length = 1,
+		.rip = behind,
+		.rsp = rsp,
+		.rflags = flags,
+	});
+}
+
 #define RING0(id, name) { "ring0_" name, event, FRED_CASE(0, id, 0) },
 #define RING3(id, name) { "ring3_" name, event, FRED_CASE(3, id, 0) },
 
@@ -79,6 +100,14 @@ static const struct test tests[] = {
 	{ "ring3_star_with_rpl", selectors_of_star, SELECTOR_KERNEL_CODE | RPL_MASK },
 	{ "ring3_star_beyond_gdt", selectors_of_star, BEYOND_GDT },
 	{ "ring3_star_beyond_gdt_with_rpl", selectors_of_star, BEYOND_GDT | RPL_MASK },
+	{ "ring0_clears_if", flags_are_cleared, RFLAGS_IF },
+	{ "ring0_clears_df", flags_are_cleared, RFLAGS_DF },
+	{ "ring0_clears_iopl", flags_are_cleared, RFLAGS_IOPL },
+	{ "ring0_clears_nt", flags_are_cleared, RFLAGS_NT },
+	{ "ring0_clears_ac", flags_are_cleared, RFLAGS_AC },
+	{ "ring0_clears_id", flags_are_cleared, RFLAGS_ID },
+	{ "ring0_clears_all", flags_are_cleared,
+	  RFLAGS_IF | RFLAGS_DF | RFLAGS_IOPL | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID },
 	FRED_EVENTS_RING0(RING0) FRED_EVENTS_RING3(RING3)
 };
 

@@ -137,13 +137,13 @@ static const struct user_transfer {
 };
 enum { JMP_COMPAT, CALL_COMPAT, RETF_COMPAT, IRET_COMPAT, JMP_BACK, RETF_BACK, IRET_BACK, IRET_64 };
 
-static void ring3(uint64_t index)
+static void ring3_by(uint64_t index, uint64_t code)
 {
 	const struct user_transfer *const transfer = &user_transfers[index];
 	struct fred_frame *const frame = return_frame_ring3();
 
 	segments_open();
-	segment_set(SELECTOR_TEST_1, DESCRIPTOR_CODE32(3));
+	segment_set(SELECTOR_TEST_1, code);
 	frame->rip = (uintptr_t)transfer->code;
 	fred_begin(&(struct fred_setup){ 0 });
 	fred.hook = return_leave;
@@ -160,6 +160,17 @@ static void ring3(uint64_t index)
 		.rflags = RFLAGS_IF,
 	});
 	segments_close();
+}
+
+static void ring3(uint64_t index)
+{
+	ring3_by(index, DESCRIPTOR_CODE32(3));
+}
+
+/* Ring 3 stays ring 3 in it: that ring 0 has no 32-bit code does not concern it. */
+static void ring3_conforming(uint64_t index)
+{
+	ring3_by(index, DESCRIPTOR_CONFORMING32(0));
 }
 
 static void ring3_gate(uint64_t code)
@@ -223,6 +234,10 @@ static const struct test tests[] = {
 	{ "ring3_ret_from_compat", ring3, RETF_BACK },
 	{ "ring3_iret_from_compat", ring3, IRET_BACK },
 	{ "ring3_iret_in_64_bit", ring3, IRET_64 },
+	{ "ring3_jmp_to_conforming", ring3_conforming, JMP_COMPAT },
+	{ "ring3_call_to_conforming", ring3_conforming, CALL_COMPAT },
+	{ "ring3_ret_to_conforming", ring3_conforming, RETF_COMPAT },
+	{ "ring3_iret_to_conforming", ring3_conforming, IRET_COMPAT },
 	{ "ring3_call_through_gate_faults", ring3_call_gate, 0 },
 	{ "ring3_jmp_through_gate_faults", ring3_jmp_gate, 0 },
 };

@@ -226,6 +226,42 @@ static void interrupt_after_event_in_shadow(uint64_t argument)
 			    });
 }
 
+/* Comes while the handler of the first event runs, and must wait for it to end. */
+static void interrupt_in_handler(struct fred_stack *stack)
+{
+	if (FRED_SS_TYPE(stack->frame.ss) == EVENT_EXTERNAL_INTERRUPT)
+		interrupt_acknowledge();
+	else if (!interrupt_self(VECTOR_INTERRUPT))
+		test_skip("no local APIC to send interrupts with");
+}
+
+/* Delivery has closed the door: the handler has no CLI. In its C code there is time enough. */
+static void handler_is_closed(uint64_t argument)
+{
+	uint64_t behind, rsp;
+
+	(void)argument;
+	fred_begin(&(struct fred_setup){ .hook = interrupt_in_handler });
+	fred_use_entries(fred_plain_entry_page);
+	asm volatile(
+		"movq %%rsp, %1\n\tleaq 1f(%%rip), %0\n\tsti\n\tnop\n\tint3\n1:\tnop\n\tnop\n\tcli"
+		: "=&r"(behind), "=&r"(rsp)
+		:
+		: "memory");
+	fred_end();
+	if (fred.count == 1)
+		return;
+	check_fred_caught(2);
+	check_equal("first vector", FRED_SS_VECTOR(fred.events[0].stack.frame.ss), VECTOR_BP);
+	check_fred_frame(1, &(struct fred_expected){
+				    .type = EVENT_EXTERNAL_INTERRUPT,
+				    .vector = VECTOR_INTERRUPT,
+				    .rip = behind,
+				    .rsp = rsp,
+				    .rflags = RFLAGS_IF,
+			    });
+}
+
 static const struct test tests[] = {
 	{ "sti_int_n", frame_says, STI_INT_N },
 	{ "sti_int3", frame_says, STI_INT3 },
@@ -247,6 +283,7 @@ static const struct test tests[] = {
 	{ "interrupt_right_after_erets", interrupt_after_erets, 0 },
 	{ "interrupt_waits_for_shadow_of_erets", interrupt_after_erets, FRED_SS_STI },
 	{ "interrupt_waits_after_event_in_shadow", interrupt_after_event_in_shadow, 0 },
+	{ "interrupt_waits_for_end_of_handler", handler_is_closed, 0 },
 };
 
 const struct chapter chapter_fred_shadow = FRED_CHAPTER("fred-shadow", tests);
