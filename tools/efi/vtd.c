@@ -46,7 +46,8 @@
 #define STARTED	     "VT-d: 1 units: the devices reach what guest test reaches"
 #define LOG_SIZE     4096
 /* A part of the machine in which all of this is. */
-#define RAM_END SIZE_1G
+#define ADDRESS_BITS 36 /* any processor has them */
+#define RAM_END	     SIZE_1G
 
 struct machine machine;
 static EFI_SYSTEM_TABLE *efi;
@@ -258,6 +259,7 @@ static void prepare(uint64_t rsdp)
 	memmap_set(&boot.memmap, 0, RAM_END, MEMORY_RAM);
 	vm = (struct vm){ .name = "test", .devices = VM_DEVICES_PASSTHROUGH, .boot = &boot };
 	machine.ept_vpid_cap = EPT_CAP_2M | EPT_CAP_1G;
+	machine.physical_mask = (1ULL << ADDRESS_BITS) - 1;
 	allowed = page_alloc();
 	forbidden = page_alloc();
 }
