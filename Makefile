@@ -53,7 +53,7 @@ VMM_SOURCES := $(filter-out vmm/offsets.c,$(wildcard vmm/*.c vmm/*/*.c vmm/*.asm
 GUEST_SOURCES := $(wildcard guest/*/*.c guest/*/*.asm guest/*/*/*.c guest/*/*/*.asm)
 BOOT_SOURCES := $(wildcard boot/*.c boot/*.asm)
 LIB_SOURCES := $(wildcard lib/*.c)
-# tests/unit/ is sorted as the sources are: tests/unit/lib/ and, by the rooms of vmm/, tests/unit/vmm/.
+# tests/unit/ is sorted as the sources are: tests/unit/lib/, tests/unit/boot/ and, by the rooms of vmm/, tests/unit/vmm/.
 LIB_TESTS := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/lib/test_*.c))
 VMM_TESTS := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/vmm/*/test_*.c))
 BOOT_TESTS := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/boot/test_*.c))
@@ -310,6 +310,7 @@ $(LIB_TESTS): build/unit/%: build/unit/tests/unit/%.c.o build/unit/host.a
 	$(Q)$(CC) $(UNIT_CFLAGS) $^ -lcmocka -o $@
 
 # tests/unit/boot/test_NAME.c tests boot/NAME.c with a firmware of its own.
+BOOT_TEST_CFLAGS = $(UNIT_CFLAGS) -fshort-wchar $(EFI_HEADERS)
 $(BOOT_TESTS): build/unit/boot/test_%: build/unit/tests/unit/boot/test_%.c.o build/unit/boot/%.c.o build/unit/host.a
 	@mkdir -p $(@D)
 	$(call say,LD )
@@ -409,6 +410,7 @@ syntax: build/gen/qrcodegen.h
 	$(call syntax_check,$(GUEST_SOURCES),GUEST_CFLAGS)
 	$(call syntax_check,$(BOOT_SOURCES) $(wildcard tools/efi/*.c),EFI_CFLAGS)
 	$(call syntax_check,$(wildcard tests/unit/lib/*.c),UNIT_CFLAGS)
+	$(call syntax_check,$(wildcard tests/unit/boot/*.c),BOOT_TEST_CFLAGS)
 	$(call syntax_check,$(wildcard tests/unit/vmm/*/*.c tests/unit/model/*.c),MODEL_CFLAGS)
 
 .PHONY: clean
