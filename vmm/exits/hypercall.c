@@ -49,7 +49,7 @@ static uint64_t line_length(const char *text, uint64_t length)
  * A serial port takes many milliseconds for a line. So a guest that shares its processor writes one
  * at a time, and the time counts as a part of its turn.
  */
-static long console_write(struct vcpu *vcpu)
+static __attribute__((noinline)) long console_write(struct vcpu *vcpu)
 {
 	struct vm *const vm = vcpu->vm;
 	uint64_t length = vcpu->regs.rcx;
@@ -85,7 +85,7 @@ static long end(struct vcpu *vcpu)
 	return HYPERCALL_OK;
 }
 
-static long start_vcpu(const struct vcpu *vcpu)
+static __attribute__((noinline)) long start_vcpu(const struct vcpu *vcpu)
 {
 	const struct guest_regs *const regs = &vcpu->regs;
 	struct vm *const vm = vcpu->vm;
@@ -98,7 +98,7 @@ static long start_vcpu(const struct vcpu *vcpu)
 	return HYPERCALL_OK;
 }
 
-static long send_interrupt(const struct vcpu *vcpu)
+static __attribute__((noinline)) long send_interrupt(const struct vcpu *vcpu)
 {
 	const struct guest_regs *const regs = &vcpu->regs;
 	struct vcpu *target;
@@ -112,7 +112,7 @@ static long send_interrupt(const struct vcpu *vcpu)
 	return HYPERCALL_OK;
 }
 
-static long self_interrupt(struct vcpu *vcpu)
+static __attribute__((noinline)) long self_interrupt(struct vcpu *vcpu)
 {
 	/* A guest that has the machine's APIC needs no help. */
 	if (vcpu->vm->devices != VM_DEVICES_NONE || !is_external_vector(vcpu->regs.rbx))
@@ -170,17 +170,21 @@ static long carry_out(struct vcpu *vcpu)
 }
 
 /* 32-bit code has no say in the upper halves of registers, and may not count on them. */
+static __attribute__((noinline, cold)) void cut_operands(struct guest_regs *regs)
+{
+	uint64_t *const operands[] = { &regs->rax, &regs->rbx, &regs->rcx,
+				       &regs->rdx, &regs->rsi, &regs->rdi };
+
+	for (size_t i = 0; i < sizeof(operands) / sizeof(operands[0]); i++)
+		*operands[i] = (uint32_t)*operands[i];
+}
+
+/* Apart from handle_vmcall(), and what needs many registers apart from it: all of these are paid
+ * for by each of its callers. */
 static __attribute__((noinline)) long call(struct vcpu *vcpu)
 {
-	struct guest_regs *const regs = &vcpu->regs;
-
-	if (!in_64_bit_mode()) {
-		uint64_t *const operands[] = { &regs->rax, &regs->rbx, &regs->rcx,
-					       &regs->rdx, &regs->rsi, &regs->rdi };
-
-		for (size_t i = 0; i < sizeof(operands) / sizeof(operands[0]); i++)
-			*operands[i] = (uint32_t)*operands[i];
-	}
+	if (!in_64_bit_mode())
+		cut_operands(&vcpu->regs);
 	return carry_out(vcpu);
 }
 
