@@ -214,16 +214,18 @@ static void handle_hlt(struct vcpu *vcpu)
 	const uint64_t rflags = vmcs_read(VMCS_GUEST_RFLAGS);
 
 	rip_skip(vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH));
+	vcpu->nmis_blocked = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI;
 	/* A single step ends it at once. */
 	if ((rflags & RFLAGS_TF) &&
 	    (vmcs_read(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS) & PENDING_DEBUG_BS))
 		return;
 	if (!(rflags & RFLAGS_IF)) {
-		if (!(vcpu->work & (WORK_EVENT | WORK_NMI | WORK_NMI_ARRIVED)))
+		if (!(vcpu->work & WORK_EVENT) && !vcpu_nmi_ends_halt(vcpu))
 			sipi_halted(vcpu);
 		return;
 	}
-	if (vcpu->work & ~(uint32_t)(WORK_SNAPSHOT | WORK_LOOK))
+	event_return_held_back(vcpu);
+	if (event_ends_halt(vcpu))
 		return;
 	vmcs_write(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_HLT);
 	if (sched_is_shared(vcpu->cpu))

@@ -21,6 +21,7 @@
 #define APIC_DFR	   0x0e0
 #define APIC_ISR	   0x100
 #define APIC_ISR_END	   0x180
+#define APIC_TMR	   0x180
 #define APIC_LVT_TIMER	   0x320
 #define APIC_LVT_LAST	   0x370
 #define APIC_TIMER_COUNT   0x380
@@ -189,6 +190,37 @@ static void send(uint32_t id, uint32_t command)
 	apic_write(APIC_ICR_LOW, command);
 	wait_until_sent();
 	apic_write(APIC_ICR_HIGH, high);
+}
+
+/* Of 256 bits, 32 in each register. -1: all are 0. */
+static int highest_in_service(void)
+{
+	for (int word = 7; word >= 0; word--) {
+		const uint32_t bits = apic_read(APIC_ISR + (uint32_t)word * APIC_REGISTER_SIZE);
+
+		if (bits != 0)
+			return word * 32 + 31 - __builtin_clz(bits);
+	}
+	return -1;
+}
+
+bool apic_return_interrupt(uint8_t vector)
+{
+	const uint32_t level = apic_read(APIC_TMR + vector / 32U * APIC_REGISTER_SIZE);
+
+	if (highest_in_service() != vector)
+		return false;
+	apic_end_of_interrupt();
+	/* A level that is still asserted makes its I/O APIC send it again at the end. */
+	if (level >> vector % 32 & 1)
+		return true;
+	if (rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_X2APIC) {
+		wrmsr(MSR_IA32_X2APIC_SELF_IPI, vector);
+	} else {
+		wait_until_sent();
+		apic_write(APIC_ICR_LOW, ICR_SELF | ICR_ASSERT | vector);
+	}
+	return true;
 }
 
 void apic_send_init(uint32_t id)

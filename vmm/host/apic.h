@@ -49,6 +49,13 @@ void apic_send_nmi(uint32_t id);
 /* For interrupts that the VMM took itself from the APIC. */
 void apic_end_of_interrupt(void);
 
+/*
+ * The VMM has taken this interrupt from the APIC, but its owner is not to have it yet: the APIC
+ * keeps it until then. False: it is not the highest in service (it came from an old interrupt
+ * controller, say), and nothing is done.
+ */
+bool apic_return_interrupt(uint8_t vector);
+
 /* Send this processor an interrupt. vector >= 16. */
 void apic_send_self(uint8_t vector);
 void apic_send_self_nmi(void);

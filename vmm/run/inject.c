@@ -39,16 +39,18 @@ static void inject(struct vcpu *vcpu, const struct event *event)
 		event_set_registers(event);
 }
 
-/* One waits. Only the vcpu's own processor takes vectors away, so that it still does. */
+/* The highest that waits, if it is not held back. */
 static void inject_interrupt(struct vcpu *vcpu)
 {
-	const uint8_t vector = (uint8_t)highest_pending_interrupt(vcpu);
-	const struct event event = { .type = EVENT_EXTERNAL_INTERRUPT, .vector = vector };
+	struct event event = { .type = EVENT_EXTERNAL_INTERRUPT };
+	int vector;
 
-	__atomic_and_fetch(&vcpu->pending_interrupts[vector / 64], ~(1ULL << vector % 64),
-			   __ATOMIC_SEQ_CST);
-	if (highest_pending_interrupt(vcpu) == NO_VECTOR)
-		vcpu_clear_work(vcpu, WORK_INTERRUPT);
+	event_return_held_back(vcpu);
+	vector = highest_pending_interrupt(vcpu);
+	if (vector == NO_VECTOR)
+		return;
+	event.vector = (uint8_t)vector;
+	take_pending_interrupt(vcpu, event.vector);
 	vcpu->interrupts.delivered++;
 	inject(vcpu, &event);
 }

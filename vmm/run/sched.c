@@ -53,7 +53,7 @@ static inline __attribute__((always_inline)) bool can_run(const struct vcpu *vcp
 		return true;
 	if (__builtin_expect(vcpu->state != VCPU_RUNS, 0))
 		return vcpu->state == VCPU_ENDS ||
-		       (vcpu->state == VCPU_HALTED && (vcpu->work & (WORK_NMI | WORK_NMI_ARRIVED)));
+		       (vcpu->state == VCPU_HALTED && vcpu_nmi_ends_halt(vcpu));
 	return !vcpu->halted || event_ends_halt(vcpu);
 }
 

@@ -61,7 +61,7 @@ static bool is_waiting(const struct vcpu *vcpu)
 /* An NMI that has come ends HLT, but the vcpu's own processor has not carried it out yet. */
 static bool is_woken_by_nmi(const struct vcpu *vcpu)
 {
-	return vcpu->state == VCPU_HALTED && (vcpu->work & (WORK_NMI | WORK_NMI_ARRIVED));
+	return vcpu->state == VCPU_HALTED && vcpu_nmi_ends_halt(vcpu);
 }
 
 /*

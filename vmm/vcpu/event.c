@@ -13,6 +13,7 @@
 #include "lib/x86/msr.h"
 #include "vmm/host/errata.h"
 #include "vmm/vcpu/guest_walk.h"
+#include "vmm/host/apic.h"
 #include "vmm/host/capabilities.h"
 #include "vmm/vcpu/pending.h"
 #include "vmm/vcpu/vcpu.h"
@@ -23,6 +24,7 @@
 #define DR6_BUS_LOCK   (1ULL << 11)
 #define DR6_RTM	       (1ULL << 16)
 #define DR6_ACTIVE_LOW (DR6_BUS_LOCK | DR6_RTM)
+#define VECTORS	       256
 /* The IDT-vectoring information without bit 12, which is undefined. */
 #define REPEATED_INFO                                                               \
 	(INTERRUPTION_VALID | INTERRUPTION_NESTED | INTERRUPTION_ERROR_CODE_VALID | \
@@ -348,10 +350,37 @@ unsigned int event_interrupts_waiting(const struct vcpu *vcpu)
 
 bool event_ends_halt(const struct vcpu *vcpu)
 {
-	return (vcpu->work & (WORK_EVENT | WORK_NMI | WORK_NMI_ARRIVED | WORK_INTERRUPT_ARRIVED)) ||
+	return (vcpu->work & WORK_EVENT) || vcpu_nmi_ends_halt(vcpu) ||
 	       interrupt_passes_priority(vcpu);
 }
 
+/* Does one of a class up to this one wait? Class 0 is not the APIC's: see above. */
+static bool waits_below(const struct vcpu *vcpu, uint64_t class)
+{
+	for (unsigned int vector = 16; vector < 16 * (class + 1); vector += 16)
+		if (vcpu->pending_interrupts[vector / 64] >> vector % 64 & UINT16_MAX)
+			return true;
+	return false;
+}
+
+/*
+ * All of them, the highest first: the end of an interrupt is that of the highest in service, and
+ * one that passes comes again at once. CR8 of the processor is this guest's: that of others exits.
+ */
+void event_return_held_back(struct vcpu *vcpu)
+{
+	int vector, last = VECTORS;
+
+	if (vcpu->vm->devices != VM_DEVICES_PASSTHROUGH || !waits_below(vcpu, read_cr8()))
+		return;
+	/* Downwards: on some processors it comes while the VMM runs (FR-4). */
+	for (; (vector = highest_pending_interrupt(vcpu)) != NO_VECTOR && vector < last &&
+	       apic_return_interrupt((uint8_t)vector);
+	     last = vector) {
+		take_pending_interrupt(vcpu, (uint8_t)vector);
+		__atomic_sub_fetch(&vcpu->interrupts.taken, 1, __ATOMIC_RELAXED);
+	}
+}
 void event_close_interrupt_window(void)
 {
 	vmcs_clear_bits(VMCS_PROC_BASED_CONTROLS, PROC_INTERRUPT_WINDOW);

@@ -103,6 +103,12 @@ void event_queue_interrupt(struct vcpu *vcpu, uint8_t vector);
 /* From any processor. The vcpu's own notices it before its next VM entry. */
 void event_send_interrupt(struct vcpu *vcpu, uint8_t vector);
 
+/*
+ * Acknowledged interrupts of a guest that has the APIC: those that its task priority holds back by
+ * now go back to the APIC, which delivers them when the priority falls. Others wait as before.
+ */
+void event_return_held_back(struct vcpu *vcpu);
+
 /* Does what waits wake the vcpu up from HLT with interrupts on? */
 bool event_ends_halt(const struct vcpu *vcpu);
 

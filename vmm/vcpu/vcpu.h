@@ -164,6 +164,7 @@ struct vcpu {
 	uint64_t deadline;	  /* TSC, of its virtual clock; TIMER_NEVER: none */
 	bool timer_runs;	  /* the preemption timer, in its VMCS */
 	bool halted;		  /* while it is not current: it waits in HLT */
+	bool nmis_blocked;	  /* while it waits in HLT: see vcpu_nmi_ends_halt() */
 	struct switched switched; /* while it is not current */
 	uint8_t *xsave;		  /* NULL where it is alone on its processor */
 	uint64_t switches;	  /* how often it was made current */
@@ -189,6 +190,12 @@ static inline void vcpu_set_work(struct vcpu *vcpu, enum vcpu_work bit)
 static inline void vcpu_clear_work(struct vcpu *vcpu, enum vcpu_work bit)
 {
 	__atomic_and_fetch(&vcpu->work, ~(uint32_t)bit, __ATOMIC_SEQ_CST);
+}
+
+/* HLT in a handler of NMIs: none wakes it up before that is over. */
+static inline bool vcpu_nmi_ends_halt(const struct vcpu *vcpu)
+{
+	return (vcpu->work & (WORK_NMI | WORK_NMI_ARRIVED)) && !vcpu->nmis_blocked;
 }
 
 /* The guest's GPR by the number that instructions and exit qualifications use; 4 is RSP. */

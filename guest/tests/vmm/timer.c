@@ -140,6 +140,32 @@ static void hlt_with_pending_interrupt(uint64_t argument)
 	check_equal("saved RIP", catcher.events[0].frame.rip, behind);
 }
 
+/* Only the clock's interrupt, of a higher class, ends HLT; the other one comes when CR8 falls. */
+static void hlt_with_held_back_interrupt(uint64_t argument)
+{
+	const unsigned int vector = VECTOR_INTERRUPT - 0x10;
+	uint64_t behind;
+
+	(void)argument;
+	if (!timer_works) {
+		test_skip("the clock does not work");
+		return;
+	}
+	arm(TICKS);
+	write_cr8(vector >> 4);
+	inject(INJECT(EVENT_EXTERNAL_INTERRUPT, vector), 0, 0, 0);
+	asm volatile("leaq 1f(%%rip), %0\n\tsti\n\thlt\n1:\tcli" : "=r"(behind) : : "memory");
+	check_caught(1);
+	write_cr8(0);
+	interrupts_on();
+	interrupts_off();
+	catch_end();
+	check_caught(2);
+	check_event(0, VECTOR_INTERRUPT, 0);
+	check_event(1, vector, 0);
+	check_equal("saved RIP", catcher.events[0].frame.rip, behind);
+}
+
 static void physical_interrupt(uint64_t argument)
 {
 	const uint64_t before = exits(EXIT_REASON_EXTERNAL_INTERRUPT);
@@ -178,6 +204,7 @@ static const struct test tests[] = {
 	{ "preempts_a_busy_loop", preempts, 0 },
 	{ "hlt_wakes_up", hlt_wakes, 0 },
 	{ "hlt_with_pending_interrupt", hlt_with_pending_interrupt, 0 },
+	{ "hlt_with_held_back_interrupt", hlt_with_held_back_interrupt, 0 },
 	{ "physical_interrupt_arrives_once", physical_interrupt, 0 },
 	{ "physical_interrupt_waits_for_sti", physical_interrupt_waits_for_sti, 0 },
 };

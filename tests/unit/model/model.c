@@ -7,6 +7,7 @@
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
 #include "tests/unit/model/model.h"
+#include "vmm/host/apic.h"
 #include "vmm/host/cpu.h"
 #include "vmm/host/errata.h"
 #include "vmm/exits/table.h"
@@ -439,6 +440,12 @@ __attribute__((weak)) void raise_gp(struct vcpu *vcpu __attribute__((unused)))
 __attribute__((weak)) void raise_ud(struct vcpu *vcpu __attribute__((unused)))
 {
 	model.uds++;
+}
+
+/* apic.c has a test of its own: here no interrupt is in service. */
+__attribute__((weak)) bool apic_return_interrupt(uint8_t vector __attribute__((unused)))
+{
+	return false;
 }
 
 /* smp.c and sipi.c have tests of their own, where these two are the real ones. */

@@ -30,7 +30,7 @@ struct model {
 	uint32_t written[MODEL_FIELDS]; /* the field was written after so many VM entries, + 1 */
 	uint32_t entries;
 	bool absent[MODEL_FIELDS]; /* the processor has no such field */
-	uint64_t cr2, cr3, cr4, dr[4], dr6, xcr0, tsc;
+	uint64_t cr2, cr3, cr4, cr8, dr[4], dr6, xcr0, tsc;
 	uint32_t pkru;
 	/* The state components, a number each for all of it. */
 	uint64_t extended[MODEL_COMPONENTS];

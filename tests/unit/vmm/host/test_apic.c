@@ -23,6 +23,7 @@
 #define DFR	     0x0e0
 #define SPURIOUS     0x0f0
 #define ISR	     0x100
+#define TMR	     0x180
 #define LVT_TIMER    0x320
 #define LVT_ERROR    0x370
 #define TIMER_COUNT  0x380
@@ -273,6 +274,46 @@ TEST(own_interrupts)
 	assert_int_equal(write_count, 0);
 }
 
+#define X2_SELF_IPI 0x83fU
+
+/* Vector 0x45 is in service, below it others are. */
+TEST(an_interrupt_goes_back)
+{
+	set_up(BASE);
+	*reg(ISR + 0x20) = 1U << 5;
+	*reg(ISR + 0x10) = ~0U;
+	*reg(EOI) = 1;
+	assert_false(apic_return_interrupt(0x44));
+	assert_false(apic_return_interrupt(0x46));
+	assert_false(apic_return_interrupt(0x3f));
+	assert_int_equal(*reg(EOI), 1);
+	assert_int_equal(*reg(APIC_ICR_LOW), NOTHING);
+	assert_true(apic_return_interrupt(0x45));
+	assert_int_equal(*reg(EOI), 0);
+	assert_int_equal(*reg(APIC_ICR_LOW), 0x44045);
+	/* The guest's choice stays: its APIC is on. */
+	assert_int_equal(*reg(SPURIOUS), 0);
+
+	set_up(X2APIC);
+	model_set_msr(X2(ISR) + 2, 1U << 5);
+	model_set_msr(X2(TMR) + 2, 0);
+	assert_true(apic_return_interrupt(0x45));
+	assert_int_equal(write_count, 2);
+	assert_written_msr(0, X2(EOI), 0);
+	assert_written_msr(1, X2_SELF_IPI, 0x45);
+}
+
+/* Its I/O APIC sends it again. */
+TEST(a_level_triggered_interrupt_goes_back)
+{
+	set_up(BASE);
+	*reg(ISR + 0x20) = *reg(TMR + 0x20) = 1U << 5;
+	*reg(EOI) = 1;
+	assert_true(apic_return_interrupt(0x45));
+	assert_int_equal(*reg(EOI), 0);
+	assert_int_equal(*reg(APIC_ICR_LOW), NOTHING);
+}
+
 /* SDM 4, IA32_XAPIC_DISABLE_STATUS: both MSRs have to say so, and may be missing. */
 TEST(x2apic_that_is_locked)
 {
@@ -305,6 +346,8 @@ TEST(x2apic_that_is_locked)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_interrupt_goes_back),
+		cmocka_unit_test(a_level_triggered_interrupt_goes_back),
 		cmocka_unit_test(knows_its_own_id),
 		cmocka_unit_test(leaves_x2apic_mode_by_switching_it_off),
 		cmocka_unit_test(x2apic_reaches_every_processor),

@@ -586,6 +586,10 @@ TEST(a_halted_vcpu_runs_again_by_nmi)
 		vcpu_set_work(&vcpus[1], WORK_INTERRUPT);
 		assert_false(carry_out(1));
 		vcpu_set_work(&vcpus[1], nmis[i]);
+		/* HLT in a handler of NMIs. */
+		vcpus[1].nmis_blocked = true;
+		assert_false(carry_out(1));
+		vcpus[1].nmis_blocked = false;
 		assert_true(carry_out(1));
 		assert_watched(false);
 		assert_int_equal(resets[1], 1);

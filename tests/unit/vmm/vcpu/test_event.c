@@ -9,6 +9,7 @@
 #include "lib/x86/cpu.h"
 #include "lib/x86/msr.h"
 #include "tests/unit/model/model.h"
+#include "vmm/host/apic.h"
 #include "vmm/host/errata.h"
 #include "vmm/run/inject.h"
 #include "vmm/vcpu/event.h"
@@ -30,6 +31,7 @@
 #define DR6_RTM	       (1ULL << 16)
 
 static struct vcpu vcpu;
+static struct vm owner;
 
 /* What stands at the guest's RIP. */
 static const uint8_t *code;
@@ -50,10 +52,28 @@ void soft_fred_deliver(struct vcpu *of __attribute__((unused)),
 	fail();
 }
 
+/* The APIC of a guest that has it: vectors 32 to 95, a bit each, in service; and those given back.
+ */
+static uint64_t in_service, returned;
+
+bool apic_return_interrupt(uint8_t vector)
+{
+	const uint64_t bit = 1ULL << (vector - 32);
+
+	if (in_service < bit || in_service >> (vector - 32) != 1)
+		return false;
+	in_service &= ~bit;
+	returned |= bit;
+	return true;
+}
+
 static int set_up(void **state __attribute__((unused)))
 {
 	model_reset();
 	memset(&vcpu, 0, sizeof(vcpu));
+	owner.devices = VM_DEVICES_NONE;
+	vcpu.vm = &owner;
+	in_service = returned = 0;
 	memset(&machine, 0, sizeof(machine));
 	errata_detected = 0;
 	code = NULL;
@@ -1018,6 +1038,79 @@ TEST(another_processor_sends_while_vectors_are_delivered)
 }
 
 /* An interrupt wakes a halted guest; so does an NMI. */
+#define IN_SERVICE(vector) (1ULL << ((vector)-32))
+
+static void acknowledge(uint8_t vector)
+{
+	in_service |= IN_SERVICE(vector);
+	event_queue_interrupt(&vcpu, vector);
+}
+
+/* The guest has the APIC, and has raised its priority since they were acknowledged. */
+TEST(the_apic_takes_back_what_is_held_back)
+{
+	owner.devices = VM_DEVICES_PASSTHROUGH;
+	model_set(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED);
+	acknowledge(0x31);
+	acknowledge(0x35);
+	acknowledge(0x42);
+	model.cr8 = 3;
+	/* Not before it could be delivered. */
+	assert_delivers_nothing();
+	assert_int_equal(returned, 0);
+	assert_int_equal(windows(), PROC_INTERRUPT_WINDOW);
+	model_set(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED | RFLAGS_IF);
+	assert_delivers_nothing();
+	assert_int_equal(returned, IN_SERVICE(0x31) | IN_SERVICE(0x35) | IN_SERVICE(0x42));
+	assert_int_equal(in_service, 0);
+	assert_int_equal(vcpu.interrupts.taken, 0);
+	assert_idle();
+}
+
+TEST(the_apic_takes_back_nothing_else)
+{
+	owner.devices = VM_DEVICES_PASSTHROUGH;
+	/* All pass. */
+	model.cr8 = 2;
+	acknowledge(0x31);
+	assert_delivers(INTERRUPT(0x31));
+	/* From an old interrupt controller, which knows no priority. */
+	model_exit(EXIT_REASON_CPUID);
+	in_service = 0;
+	model.cr8 = 15;
+	event_queue_interrupt(&vcpu, 0x31);
+	assert_delivers(INTERRUPT(0x31));
+	model_exit(EXIT_REASON_CPUID);
+	event_queue_interrupt(&vcpu, 0x08);
+	assert_delivers(INTERRUPT(0x08));
+	/* Without an APIC the priority is the VMM's: the processor's means nothing. */
+	model_exit(EXIT_REASON_CPUID);
+	owner.devices = VM_DEVICES_NONE;
+	acknowledge(0x31);
+	assert_delivers(INTERRUPT(0x31));
+	assert_int_equal(returned, 0);
+	assert_idle();
+}
+
+/* What does not wake a vcpu that halts. */
+TEST(what_ends_a_halt)
+{
+	vcpu.cr8 = 4;
+	event_queue_interrupt(&vcpu, 0x40);
+	assert_false(event_ends_halt(&vcpu));
+	vcpu_set_work(&vcpu, WORK_INTERRUPT_ARRIVED);
+	assert_false(event_ends_halt(&vcpu));
+	vcpu.nmis_blocked = true;
+	event_queue_nmi(&vcpu);
+	vcpu_set_work(&vcpu, WORK_NMI_ARRIVED);
+	assert_false(event_ends_halt(&vcpu));
+	vcpu.nmis_blocked = false;
+	assert_true(event_ends_halt(&vcpu));
+	vcpu.nmis_blocked = true;
+	event_queue_interrupt(&vcpu, 0x50);
+	assert_true(event_ends_halt(&vcpu));
+}
+
 TEST(halted_guest)
 {
 	model_set(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_HLT);
@@ -1410,6 +1503,9 @@ int main(void)
 		RUN(every_pending_interrupt_is_delivered_highest_first),
 		RUN(work_bit_without_a_vector),
 		RUN(another_processor_sends_while_vectors_are_delivered),
+		RUN(the_apic_takes_back_what_is_held_back),
+		RUN(the_apic_takes_back_nothing_else),
+		RUN(what_ends_a_halt),
 		RUN(halted_guest),
 		RUN(windows_close_at_any_exit),
 		RUN(closing_windows),
