@@ -183,7 +183,8 @@ static __attribute__((noinline, cold)) void cut_operands(struct guest_regs *regs
  * for by each of its callers. */
 static __attribute__((noinline)) long call(struct vcpu *vcpu)
 {
-	if (!in_64_bit_mode())
+	/* YIELD is frequent, and has no operands. */
+	if (vcpu->regs.rax != HYPERCALL_YIELD && !in_64_bit_mode())
 		cut_operands(&vcpu->regs);
 	return carry_out(vcpu);
 }

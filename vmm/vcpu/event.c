@@ -354,7 +354,7 @@ bool event_ends_halt(const struct vcpu *vcpu)
 	       interrupt_passes_priority(vcpu);
 }
 
-/* Does one of a class up to this one wait? Class 0 is not the APIC's: see above. */
+/* Does one of a class up to this one wait? Class 0 is not the APIC's: see pending.h. */
 static bool waits_below(const struct vcpu *vcpu, uint64_t class)
 {
 	for (unsigned int vector = 16; vector < 16 * (class + 1); vector += 16)
@@ -381,6 +381,7 @@ void event_return_held_back(struct vcpu *vcpu)
 		__atomic_sub_fetch(&vcpu->interrupts.taken, 1, __ATOMIC_RELAXED);
 	}
 }
+
 void event_close_interrupt_window(void)
 {
 	vmcs_clear_bits(VMCS_PROC_BASED_CONTROLS, PROC_INTERRUPT_WINDOW);
