@@ -17,6 +17,8 @@ OBJCOPY ?= objcopy
 OBJDUMP ?= objdump
 # Debian's own, since the modules that we need are Debian's packages.
 PYTHON ?= /usr/bin/python3
+# Where sgdisk is: Debian's PATH of an ordinary user lacks these.
+export PATH := $(PATH):/usr/sbin:/sbin
 # `make V=1` shows whole commands.
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo '  $(1) $@')

@@ -28,14 +28,19 @@ NAMESPACE = uuid.UUID("6d616e66-7265-6400-8000-000000000000")
 def _run(*command):
     environment = dict(os.environ, SOURCE_DATE_EPOCH="315532800", TZ="UTC0", LC_ALL="C.UTF-8",
                        MTOOLS_SKIP_CHECK="1")
-    done = subprocess.run(
-        [str(word) for word in command],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    # Debian's PATH of an ordinary user lacks the folder of sgdisk.
+    environment["PATH"] = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+    try:
+        done = subprocess.run(
+            [str(word) for word in command],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        sys.exit(f"mkimage: there is no {command[0]}: tools/setup.sh build installs it")
     if done.returncode:
         sys.exit(f"mkimage: {command[0]} failed:\n{done.stdout}")
 

@@ -4,6 +4,7 @@
 # refuses what is mounted or not removable, unless FORCE=1. Reads back what it has written, and moves
 # the image's second partition table to the end of the stick.
 set -eu
+PATH=$PATH:/usr/sbin:/sbin # where blockdev and sgdisk are
 
 fail() {
 	echo "usb: $*" >&2

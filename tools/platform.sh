@@ -31,6 +31,30 @@ newest_kernel() { # the newest version that has an image and modules
 	done
 }
 
+# The mirror to try: the one that MIRROR names; else the host's own, when the host is a Debian.
+mirrors() {
+	if [ -n "${MIRROR:-}" ]; then
+		echo "$MIRROR"
+		return
+	fi
+	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' \
+		'Component: main' 'Label: Debian' 2>/dev/null | head -n 1
+}
+
+find_mirror() { # the one to try, when it has the release; empty: mmdebstrap knows Debian's own
+	mirrors | while read -r mirror; do
+		if /usr/lib/apt/apt-helper download-file "${mirror%/}/dists/$DEBIAN_RELEASE/InRelease" \
+			$fresh/InRelease >/dev/null 2>&1; then
+			echo "${mirror%/}"
+			break
+		fi
+	done
+}
+
+no_release() { # where
+	echo "platform: no Debian $DEBIAN_RELEASE at $1: is there a network? MIRROR=http://... names another mirror of Debian" >&2
+}
+
 if cmp -s tools/versions $platform/versions; then
 	touch $platform/versions # newer than this script: nothing to make anew
 	exit 0
@@ -39,6 +63,11 @@ fi
 echo "platform: unpacking Debian $DEBIAN_RELEASE's Bochs, OVMF and a Linux kernel into $platform (once; about a minute)"
 rm -rf $fresh $platform
 mkdir -p $fresh
+mirror=$(find_mirror)
+if [ -z "$mirror" ] && [ -n "${MIRROR:-}" ]; then
+	no_release "$MIRROR"
+	exit 1
+fi
 
 # Some packages' maintainer scripts would want a chroot: extract only. The
 # backports line is the release's own with another name.
@@ -46,7 +75,11 @@ mmdebstrap --quiet --variant=extract --mode=chrootless --architectures=amd64 \
 	--setup-hook="sed -n '1s/ $DEBIAN_RELEASE / $DEBIAN_RELEASE-backports /p' \
 		\"\$1\"/etc/apt/sources.list >\"\$1\"/etc/apt/sources.list.d/backports.list" \
 	--skip=cleanup/apt/lists --skip=check/chrootless \
-	--include=bochs,ovmf,busybox-static "$DEBIAN_RELEASE" $fresh/root
+	--include=bochs,ovmf,busybox-static "$DEBIAN_RELEASE" $fresh/root ${mirror:+"$mirror"} || {
+	status=$?
+	no_release "${mirror:-its usual mirror}"
+	exit $status
+}
 
 # The kernel packages' dependencies are about installing them: download these
 # two with the unpacked release's own apt lists.

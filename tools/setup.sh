@@ -63,30 +63,51 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	exit 1
 fi
 
-missing=
-while read -r package why; do
-	installed "$package" && continue
-	[ -n "$missing" ] || echo "setup: installing with apt-get:"
-	printf 'setup:   %-20s %s\n' "$package" "$why"
-	missing="$missing $package"
-done <<END
-$(packages | sed -nE "s/^($purposes) +//p")
-END
-[ -n "$missing" ] || exit 0
+missing_for() { # purposes: their packages that are not installed, each with its reason
+	packages | sed -nE "s/^($1) +//p" | while read -r package why; do
+		installed "$package" || printf '%s %s\n' "$package" "$why"
+	done
+}
+
+names() { # of such a list, each once
+	cut -d' ' -f1 | sort -u | paste -sd ' '
+}
+
+# A user who has to ask somebody else asks once: all that make run and make test need, too.
+advise() {
+	all=$(missing_for "$purposes|run|test" | names)
+	echo "setup: $*; have root run: apt-get install --no-install-recommends $all" >&2
+	exit 1
+}
+
+list=$(missing_for "$purposes")
+[ -n "$list" ] || exit 0
+missing=$(printf '%s\n' "$list" | names)
 
 as_root=
 if [ "$(id -u)" -ne 0 ]; then
-	if ! command -v sudo >/dev/null; then
-		echo "setup: neither root nor sudo: have root run: apt-get install$missing" >&2
-		exit 1
-	fi
+	command -v sudo >/dev/null || advise "neither root nor sudo"
 	as_root=sudo
 fi
 
+echo "setup: installing with ${as_root:+sudo }apt-get:"
+printf '%s\n' "$list" | while read -r package why; do
+	printf 'setup:   %-20s %s\n' "$package" "$why"
+done
+# A password is asked for here, not in the middle of apt-get's silence.
+[ -z "$as_root" ] || sudo -v || advise "sudo does not let this user"
+
+# sudo drops the settings of a proxy.
+set -- env DEBIAN_FRONTEND=noninteractive
+for name in http_proxy https_proxy no_proxy; do
+	eval "value=\${$name:-}"
+	[ -z "$value" ] || set -- "$@" "$name=$value"
+done
 # The lists may be old, or absent in a fresh container. Somebody's broken source
 # among them need not matter.
-$as_root apt-get update -qq || echo "setup: apt-get update failed; trying with the lists that are here"
+$as_root "$@" apt-get update -qq || echo "setup: apt-get update failed; trying with the lists that are here"
 # shellcheck disable=SC2086 # a list of words
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	-o Dpkg::Use-Pty=0 $missing </dev/null >/dev/null
+$as_root "$@" apt-get install -y -qq --no-install-recommends \
+	-o Dpkg::Use-Pty=0 $missing </dev/null >/dev/null ||
+	advise "apt-get has failed (above is why: no network, or no mirror in /etc/apt?)"
 echo "setup: done"
