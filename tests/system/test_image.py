@@ -115,6 +115,37 @@ def disk(tmp_path):
     subprocess.run(["losetup", "-d", device], check=True)
 
 
+class TestMake:
+    """make usb, in a folder with an image of other settings."""
+
+    @pytest.fixture
+    def make(self, tmp_path):
+        for part in ("Makefile", "lib", "tests", "tools", "vmm", "boot", "guest"):
+            (tmp_path / part).symlink_to(emulator.ROOT / part)
+        (tmp_path / "build").mkdir()
+        (tmp_path / "build/manfred.img").write_text("somebody's Linux is in it")
+
+        def run(*arguments):
+            done = subprocess.run(["make", "-C", tmp_path, "--no-print-directory", *arguments],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                                  timeout=60)
+            assert sorted(path.name for path in (tmp_path / "build").iterdir()) == ["manfred.img"]
+            assert (tmp_path / "build/manfred.img").read_text() == "somebody's Linux is in it"
+            return done.returncode, done.stdout
+
+        return run
+
+    def test_leaves_the_image_alone(self, make):
+        status, said = make("usb", "DEV=/dev/null")
+        assert status != 0
+        assert said.startswith("usb: /dev/null is no block device\n")
+
+    def test_takes_no_settings_of_an_image(self, make):
+        status, said = make("usb", "DEV=/dev/null", "KERNEL=/vmlinuz")
+        assert status != 0
+        assert "KERNEL, INITRD and CMDLINE are for make image" in said
+
+
 class TestUsb:
     def test_refuses_what_is_no_disk(self, tmp_path):
         assert write_stick(tmp_path, "image") == (1, f"usb: {tmp_path} is no block device\n")
@@ -126,6 +157,23 @@ class TestUsb:
         assert status == 1
         assert "is not removable" in said
         assert disk[1].read_bytes() == bytes(DISK_SIZE)
+
+    def test_refuses_a_mounted_one(self, disk, tmp_path):
+        """FORCE is for disks that are not removable."""
+        (tmp_path / "image").write_bytes(b"M" * MIB)
+        subprocess.run(["mkfs.ext4", "-q", disk[0]], check=True)
+        folder = tmp_path / "mounted"
+        folder.mkdir()
+        done = subprocess.run(["mount", disk[0], folder], stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no mount: {done.stderr.strip()}")
+        try:
+            before = disk[1].read_bytes()
+            assert write_stick(disk[0], tmp_path / "image", FORCE="1") == (
+                1, f"usb: {disk[0]} is in use: unmount it first\n")
+            assert disk[1].read_bytes() == before
+        finally:
+            subprocess.run(["umount", folder], check=True)
 
     def test_refuses_a_small_one(self, disk, tmp_path):
         (tmp_path / "image").write_bytes(b"M" * (DISK_SIZE + 512))
