@@ -29,9 +29,11 @@ spdx() { # every source has its licence in the first lines
 	done
 }
 
+clang_build() { make -s clang >/dev/null; }
+
 # shellcheck disable=SC2086 # lists of words
 {
-	run clang make -s CC=clang syntax
+	run clang clang_build
 	run clang-format clang-format --dry-run -Werror $c_sources
 	run cppcheck cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -I. \
 		--enable=warning,portability --suppress=missingIncludeSystem \
