@@ -26,7 +26,7 @@ say = $(if $(V),,@echo '  $(1) $@')
 WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes \
 	-Wvla
 COMMON_CFLAGS := -std=gnu11 -g -I. $(WARNINGS) -fno-strict-aliasing -MMD -MP \
-	-ffile-prefix-map=$(CURDIR)=.
+	-ffile-prefix-map="$(CURDIR)"=.
 FREESTANDING := -O2 -ffreestanding -mno-red-zone -fno-stack-protector -fcf-protection=none \
 	-fno-asynchronous-unwind-tables -fno-omit-frame-pointer
 # gcc makes calls of memset out of the loop that is memset; clang wants to parse offsets.s.
@@ -75,7 +75,7 @@ FREDCHECK_OBJECTS := $(patsubst %,build/efi/%.o,$(filter-out $(LOADER_ONLY),$(BO
 .PHONY: all
 all: build/manfred.efi build/fredcheck.efi build/vmm.lst
 
--include $(shell find build/vmm build/guest build/efi build/unit build/model build/gen build/linux -name '*.d' 2>/dev/null)
+-include $(shell find build/vmm build/guest build/efi build/unit build/model build/host build/gen build/linux -name '*.d' 2>/dev/null)
 
 # ---- Tools of the host, and what the objects were built with ----
 
@@ -84,7 +84,7 @@ build/.setup-%: tools/setup.sh
 	@mkdir -p $(@D) && touch $@
 
 # Another compiler or other flags: build everything again.
-BUILT_WITH := $(CC) $(VMM_CFLAGS) $(GUEST_CFLAGS) $(EFI_CFLAGS) $(UNIT_CFLAGS) $(NASMFLAGS)
+BUILT_WITH = $(CC) $(VMM_CFLAGS) $(GUEST_CFLAGS) $(EFI_CFLAGS) $(UNIT_CFLAGS) $(NASMFLAGS) $(QRCODEGEN_CFLAGS)
 build/.flags: FORCE | build/.setup-build
 	@echo '$(BUILT_WITH)' | cmp -s - $@ || echo '$(BUILT_WITH)' > $@
 .PHONY: FORCE
@@ -144,7 +144,8 @@ build/gen/font.c: tools/mkfont.py | build/.setup-build
 build/gen/qrcodegen.c: tools/qrcodegen.sh | build/.setup-build
 	$(Q)tools/qrcodegen.sh $(@D)
 build/gen/qrcodegen.h: build/gen/qrcodegen.c ;
-QRCODEGEN_CFLAGS := -w -DNDEBUG -fbuiltin
+# No C library: abs() and labs() are the compiler's own, also with one that would call functions.
+QRCODEGEN_CFLAGS := -w -DNDEBUG -fbuiltin -Dabs=__builtin_abs -Dlabs=__builtin_labs
 build/vmm/build/gen/qrcodegen.c.o: VMM_CFLAGS += $(QRCODEGEN_CFLAGS)
 build/efi/build/gen/qrcodegen.c.o: EFI_CFLAGS += $(QRCODEGEN_CFLAGS)
 build/unit/build/gen/qrcodegen.c.o: UNIT_CFLAGS += $(QRCODEGEN_CFLAGS)
@@ -228,6 +229,15 @@ PLATFORM := build/platform/versions
 $(PLATFORM): tools/versions tools/platform.sh | build/.setup-run
 	@tools/platform.sh
 
+# The loader's parser of manfred.cfg, for the host: tools/run.py asks it before a boot.
+HOST_CFLAGS = $(COMMON_CFLAGS) -O1
+$(eval $(call object_rules,host,HOST_CFLAGS))
+build/tools/check-config: $(patsubst %,build/host/%.o,tools/check_config.c \
+		$(addprefix lib/,config.c format.c serial.c utf8.c))
+	@mkdir -p $(@D)
+	$(call say,LD )
+	$(Q)$(CC) $^ -o $@
+
 # A static program at addresses of 32 bits, for its 32-bit code.
 LINUX_OBJECTS := $(patsubst %,build/linux/%.o,$(wildcard tests/linux/*.c) \
 	$(filter-out %/compat32.asm,$(wildcard tests/linux/*.asm)))
@@ -258,25 +268,45 @@ build/linux.img: build/manfred.efi build/linux/initrd.img tools/boot.py tools/mk
 	$(Q)cd tools && $(PYTHON) -c 'import boot; boot.linux_image("../$@")'
 
 EMULATED := $(patsubst %,build/%.efi,manfred fredcheck tools/probe tools/chain tools/screen tools/vtd) \
-	build/linux/initrd.img
+	build/linux/initrd.img build/tools/check-config
 
 # Only from make's command line: names like LOG and DEBUG mean other things in
 # many an environment.
 RUN_VARIABLES := CONFIG GUEST KERNEL INITRD CMDLINE MODULES MEMORY FRED LOG TESTS ERRATA DEBUG AT_END CPUS TIMEOUT \
 	EMULATOR
-$(foreach name,$(RUN_VARIABLES),$(if $(filter environment,$(origin $(name))),$(eval unexport $(name))))
+NOT_TAKEN := $(strip $(foreach name,$(RUN_VARIABLES),$(if $(filter environment,$(origin $(name))),$(name))))
+$(foreach name,$(NOT_TAKEN),$(eval unexport $(name)))
+define say_not_taken
+	@$(if $(NOT_TAKEN),echo 'run: of the environment not taken: $(NOT_TAKEN); give them behind make: make run $(firstword $(NOT_TAKEN))=...')
+endef
+
+# A name that nobody reads is a slip of the finger.
+VARIABLES := $(RUN_VARIABLES) CC NASM LD AR OBJCOPY OBJDUMP PYTHON V BOCHS BXSHARE MODEL MACHINE_MEMORY VTD MIRROR \
+	FOLDER FUZZ_ROUNDS FUZZ_SECONDS DEV FORCE REPORT
+UNKNOWN := $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES), \
+	$(if $(filter-out MAKE% .% -%,$(name)),$(if $(filter command line,$(origin $(name))),$(name)))))
+$(if $(strip $(UNKNOWN)),$(error no variable of this Makefile: $(UNKNOWN); make help lists them))
 
 .PHONY: run
 run: $(EMULATED)
+	$(say_not_taken)
 	@$(PYTHON) tools/run.py
 
 .PHONY: run-fredcheck
 run-fredcheck: $(EMULATED)
+	$(say_not_taken)
 	@GUEST=bare $(PYTHON) tools/run.py
 
-# Asks before it writes.
+# Writes the image that is there, with whatever guest; asks before. Only where none is there it makes one.
+build/manfred.img:
+	@$(MAKE) --no-print-directory image
+
+$(if $(filter usb,$(MAKECMDGOALS)),$(if $(KERNEL)$(INITRD)$(CMDLINE), \
+	$(error KERNEL, INITRD and CMDLINE are for make image; make usb writes build/manfred.img as it is)))
 .PHONY: usb
-usb: image
+usb: | build/manfred.img
+	@test ! build/manfred.efi -nt build/manfred.img || \
+		echo 'usb: build/manfred.efi is newer than build/manfred.img, which make image makes anew'
 	@tools/mkusb.sh build/manfred.img '$(DEV)'
 
 .PHONY: run-kvm
@@ -400,20 +430,17 @@ layers: build/vmm.elf
 check: layers | build/.setup-check
 	@tools/check.sh
 
-# Does everything compile? Leaves nothing, so that another compiler may be asked.
-define syntax_check
-	@for source in $(filter %.c,$(1)); do \
-		$(CC) $(filter-out -MMD -MP,$($(2))) -fsyntax-only $$source || exit 1; \
-	done
-endef
-.PHONY: syntax
-syntax: build/gen/qrcodegen.h
-	$(call syntax_check,$(VMM_SOURCES) $(LIB_SOURCES),VMM_CFLAGS)
-	$(call syntax_check,$(GUEST_SOURCES),GUEST_CFLAGS)
-	$(call syntax_check,$(BOOT_SOURCES) $(wildcard tools/efi/*.c),EFI_CFLAGS)
-	$(call syntax_check,$(wildcard tests/unit/lib/*.c),UNIT_CFLAGS)
-	$(call syntax_check,$(wildcard tests/unit/boot/*.c),BOOT_TEST_CFLAGS)
-	$(call syntax_check,$(wildcard tests/unit/vmm/*/*.c tests/unit/model/*.c),MODEL_CFLAGS)
+# All programs, by another compiler: in a copy, since build/ is of one compiler at a time.
+.PHONY: clang
+clang: build/gen/qrcodegen.c | build/.setup-check build/.setup-test
+	@mkdir -p build/clang/build/gen
+	@cp -pu --parents $$(find Makefile linker.ld boot guest lib tests tools vmm -type f) build/clang
+	@cp -p build/gen/qrcodegen.* build/clang/build/gen
+	@cp -p build/.setup-* build/clang/build
+	@$(MAKE) --no-print-directory -C build/clang CC=clang everything
+
+.PHONY: everything
+everything: all $(UNIT_TESTS) $(FUZZ_PROGRAMS) $(filter build/tools/%,$(EMULATED)) build/linux/checks
 
 .PHONY: clean
 clean:
@@ -426,13 +453,15 @@ help:
 	@sed -n '/^  GUEST=/,/^$$/p' tools/run.py
 	@echo 'make run-fredcheck   the FRED suite on the emulator itself, without Manfred (TESTS= ERRATA=)'
 	@echo 'make test       unit, fuzz and system tests (each also a target of that name)'
+	@echo 'make fuzz-long  libFuzzer, FUZZ_SECONDS= (60) per parser; needs clang'
 	@echo 'make image      build/manfred.img, for a stick: a menu, conformance; KERNEL= INITRD= CMDLINE= a Linux guest'
-	@echo 'make usb DEV=/dev/sdX   write it to a stick; asks first (FORCE=1: any disk)'
+	@echo 'make usb DEV=/dev/sdX   write that to a stick; asks first (FORCE=1: also one that is not removable)'
 	@echo 'make run-kvm    boot Linux under Manfred in QEMU with nested VMX'
 	@echo 'make bench      measure, in instructions'
 	@echo 'make report     build/report.html: conformance, exits, costs, one delivery step by step'
 	@echo 'make screenshots   the pictures in docs/img/, from boots in the emulator'
 	@echo 'make timeline   one delivery as a picture in docs/img/, from the trace of a boot'
-	@echo 'make check      format, static analysis, layers'
+	@echo 'make check      a build with clang, format, static analysis, layers'
 	@echo 'make layers     which room of vmm/ uses which, against docs/design.md'
 	@echo 'make clean      remove build/ (the unpacked platform too)'
+	@echo 'Everywhere: CC=clang another compiler; V=1 whole commands; MIRROR=http://... where Debian comes from'

@@ -6,7 +6,9 @@ what they can do, their configuration, and when a run is over. A run is judged
 by its serial log alone: Bochs' exit status says nothing, and QEMU's only with
 at_end = debug-exit.
 """
+import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import json
 import os
@@ -17,6 +19,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 import mkimage
@@ -33,12 +36,17 @@ VGA_FIRMWARE = PLATFORM / "usr/share/bochs/VGABIOS-lgpl-latest"
 FIRMWARE_BASE = 0xFFC00000
 
 END_LINE = re.compile(r"(?:manfred|fredcheck): end status=(ok|failed) reason=(\S+) exits=(\d+)")
+# Linux' last message, on whose serial line it is the only one; "(in 1 s)" and a backtrace follow.
+PANIC_LINE = re.compile(r"Kernel panic - not syncing: (.*)")
+PANIC_SECONDS = 5.0
 # Firmware colours and clears its screen on the serial line, too.
 ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-9;=?]*[A-Za-z]|[()][A-Z0-9])")
 PROBE_LINE = re.compile(r"probe: (.*) end")
 # After the last line a machine powers off, or resets: let that be seen.
 GRACE_SECONDS = 2.0
 PROBE_SECONDS = 60
+# What a run leaves in its folder.
+LOG_NAMES = ("serial.log", "bochs.log", "bochs.out", "qemu.out")
 
 # Where SDL draws when there is no screen: into BMP files, in the folder of the run.
 GRAPHICS_DISPLAY = "sdl2"
@@ -56,6 +64,10 @@ PLAIN_MODEL = "corei7_icelake_u"
 FRED_ERRATA = "FR-4,FR-7,FR-8,FR-10,FR-11,FR-12,FR-20,FR-21,FR-22,FR-24"
 # ... and what its stock releases make software FRED miss.
 SOFT_FRED_ERRATA = "BX-14"
+# A folder's name with one of these breaks Bochs' settings, or the list of its libraries.
+UNUSABLE_IN_PATHS = set('":$\n')
+# What Bochs says when it does not take its settings: it has no log yet.
+BOCHS_LAST_WORDS = re.compile(r"exiting with the following message:\n(?:\[[^]]*\] )?(.*)\n")
 # Instructions in an emulated second, as the devices count it.
 IPS = 100_000_000
 # MiB that Bochs itself takes at most; of a larger machine it puts into a file what is not in use.
@@ -71,6 +83,30 @@ def plain(log):
 
 class EmulatorError(Exception):
     """The emulator is missing, or cannot run Manfred; the text is one line."""
+
+
+class FolderInUse(EmulatorError):
+    """Another process boots in this folder."""
+
+
+@contextlib.contextmanager
+def folder_lock(folder):
+    """For whoever boots in `folder`: two would overwrite each other's disk. Ends with the process."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "a+", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise FolderInUse(
+                f"process {lock.read().strip()} boots in {os.path.relpath(folder)} already: "
+                "wait for its end (make run has FOLDER= for two at once)"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
 
 
 @dataclasses.dataclass
@@ -94,8 +130,14 @@ class Result:
         return (found[1], found[2], int(found[3])) if found else None
 
     @property
+    def panic(self):
+        """Why a Linux guest's kernel has given up, or None."""
+        found = PANIC_LINE.search(self.log)
+        return found[1] if found else None
+
+    @property
     def ok(self):
-        return self.end is not None and self.end[0] == "ok"
+        return self.end is not None and self.end[0] == "ok" and self.panic is None
 
 
 @dataclasses.dataclass
@@ -120,6 +162,10 @@ class Machine:
     screen: bool = True  # QEMU: there is one
     unreadable: bytes = b""  # QEMU: the first sector with these bytes gives an error
     vtd: bool = False  # QEMU: an IOMMU of Intel's, and the device "edu" that makes DMA on demand
+
+
+# The emulator dies with us, whatever we die of.
+TIED_TO_US = ("setpriv", "--pdeathsig", "KILL")
 
 
 class Bochs:
@@ -182,6 +228,11 @@ class Bochs:
 
     def start(self, image, machine, folder, serial):
         """Starts the emulator; its serial line goes to the path `serial`."""
+        for path in (PLATFORM, folder):
+            unusable = UNUSABLE_IN_PATHS.intersection(str(path))
+            if unusable:
+                raise EmulatorError(f"Bochs cannot run from {path}: its settings have no place for "
+                                    f"{' '.join(map(repr, sorted(unusable)))} in a name")
         pathlib.Path(f"{image}.lock").unlink(missing_ok=True)
         model = machine.model or self.default_model
         if model not in self.models:
@@ -190,29 +241,29 @@ class Bochs:
         mode = "term" if pathlib.Path(serial).is_char_device() else "file"
         lines = [
             f"display_library: {GRAPHICS_DISPLAY if machine.graphics else self.display}",
-            f"log: {folder}/bochs.log",
+            f'log: "{folder}/bochs.log"',
             "panic: action=fatal",
             "error: action=report",
             "info: action=ignore",
             "debug: action=ignore",
             f"memory: guest={machine.memory}, host={min(machine.memory, HOST_MEMORY_MAX)}",
-            f"romimage: file={FIRMWARE}, address={FIRMWARE_BASE:#x}",
-            f"vgaromimage: file={VGA_FIRMWARE}",
+            f'romimage: file="{FIRMWARE}", address={FIRMWARE_BASE:#x}',
+            f'vgaromimage: file="{VGA_FIRMWARE}"',
             f"pci: enabled=1, chipset=i440fx{', slot1=cirrus' if machine.graphics else ''}",
             f"cpu: model={model}, count={machine.cpus}, ips={machine.ips}, reset_on_triple_fault=1"
             + (f', add_features="{machine.features}"' if machine.features else ""),
             f"clock: sync=none, time0={TIME0}",
-            f"com1: enabled=1, mode={mode}, dev={serial}",
+            f'com1: enabled=1, mode={mode}, dev="{serial}"',
             "ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14",
-            f"ata0-master: type=disk, mode=flat, path={image}",
+            f'ata0-master: type=disk, mode=flat, path="{image}"',
             "boot: disk",
         ]
         if machine.graphics:
             lines.append("vga: extension=cirrus, update_freq=1")
         config = folder / "bochsrc"
-        config.write_text("\n".join(lines) + "\n", encoding="ascii")
+        config.write_text("\n".join(lines) + "\n", encoding="utf-8")
         process = subprocess.Popen(
-            [*self.command, "-q", "-f", str(config)],
+            [*TIED_TO_US, *self.command, "-q", "-f", str(config)],
             cwd=folder,
             env={**self.environment, **(GRAPHICS_ENVIRONMENT if machine.graphics else {})},
             stdin=subprocess.PIPE,
@@ -221,8 +272,9 @@ class Bochs:
             start_new_session=True,
         )
         # A Bochs with a debugger waits for "continue"; others do not read it.
-        process.stdin.write(b"c\n")
-        process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has not taken its settings
+            process.stdin.write(b"c\n")
+            process.stdin.flush()
         return process
 
     def probe(self, machine):
@@ -264,15 +316,21 @@ class Bochs:
                     f"{machine.model or self.default_model}"
                 )
 
-    def errata(self, machine):
-        """The deviations that the built-in guest is to expect, for its key `errata`."""
-        return FRED_ERRATA if self.probe(machine)["fred"] else SOFT_FRED_ERRATA
+    def errata(self, machine, fred=""):
+        """The deviations that the built-in guest is to expect, for its key `errata`; `fred` is the
+        key of that name."""
+        native = self.probe(machine)["fred"] and fred != "soft"
+        return FRED_ERRATA if native else SOFT_FRED_ERRATA
 
     @staticmethod
     def complaints(folder):
-        """What the emulator itself had to say: the tail of its log."""
-        log = folder / "bochs.log"
-        return log.read_text("latin-1")[-4000:] if log.exists() else ""
+        """What the emulator itself had to say: the tail of its log, or why it has none."""
+        log, output = folder / "bochs.log", folder / "bochs.out"
+        if log.exists() and log.stat().st_size > 0:
+            return log.read_text("latin-1")[-4000:]
+        said = output.read_text("latin-1") if output.exists() else ""
+        found = BOCHS_LAST_WORDS.search(said)
+        return found[1] if found else said[-4000:]
 
 
 class Qemu:
@@ -280,6 +338,13 @@ class Qemu:
 
     def __init__(self, program="qemu-system-x86_64"):
         self.program = program
+
+    def require(self, machine):
+        """It is for what comes before VMX is needed."""
+
+    def errata(self, machine, fred=""):
+        """None that are known."""
+        return ""
 
     def command(self, image, machine, backend):
         """Its words; `backend` is the character device at the other end of the serial line."""
@@ -313,13 +378,14 @@ class Qemu:
 
     @staticmethod
     def _disk(image, machine):
-        drive = f"format=raw,file={image}"
+        path = str(image).replace(",", ",,")
+        drive = f"format=raw,file={path}"
         if machine.unreadable:
             sector = pathlib.Path(image).read_bytes().index(machine.unreadable) // 512
             fault = "file.inject-error.0"
             drive = (f"if=virtio,format=raw,rerror=report,file.driver=blkdebug,"
                      f"{fault}.event=read_aio,{fault}.sector={sector},"
-                     f"file.image.driver=file,file.image.filename={image}")
+                     f"file.image.driver=file,file.image.filename={path}")
         elif machine.read_only:
             drive += ",if=virtio,readonly=on"
         if not machine.stick:
@@ -347,7 +413,7 @@ class Qemu:
 
     def start(self, image, machine, folder, serial):
         return subprocess.Popen(
-            self.command(image, machine, f"file,path={serial}"),
+            [*TIED_TO_US, *self.command(image, machine, f"file,path={serial}")],
             stdin=subprocess.PIPE,
             stdout=open(folder / "qemu.out", "wb"),
             stderr=subprocess.STDOUT,
@@ -361,61 +427,118 @@ class Qemu:
 
 def run(emulator, image, machine, timeout, folder, until=END_LINE, grace=GRACE_SECONDS, echo=None):
     """Runs `image` until a line matches `until` (and `grace` more seconds have
-    passed), the emulator ends, or `timeout` seconds are over. Several patterns
-    are waited for one after the other. `echo` is called with the log's lines as
-    they come. The log is left in serial.log."""
+    passed), the emulator ends, a Linux guest's kernel has panicked, or `timeout`
+    seconds are over. Several patterns are waited for one after the other. `echo`
+    is called with the log's lines as they come. The log is in serial.log, as far
+    as it has come."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
+    for name in LOG_NAMES:  # those of the run before tell nothing about this one
+        (folder / name).unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as scratch, open(folder / "serial.log", "wb") as log_file:
         serial = pathlib.Path(scratch, "serial")
         os.mkfifo(serial)
         # Open for both: the emulator's open then never waits, and we see no early end.
         reader = os.open(serial, os.O_RDWR | os.O_NONBLOCK)
         process = emulator.start(pathlib.Path(image).resolve(), machine, folder.resolve(), serial)
         try:
-            started = time.monotonic()
-            waiting = [until] if isinstance(until, re.Pattern) else list(until)
-            log, timed_out = _follow(process, reader, started + timeout, waiting, grace, echo)
+            with _stopping_with_us(process) as clock:
+                started = clock()
+                waiting = [until] if isinstance(until, re.Pattern) else list(until)
+                follower = _Follower(process, reader, log_file, clock, waiting, grace, echo)
+                timed_out = follower.follow(started + timeout)
+                seconds = clock() - started
         finally:
             exit_status = process.poll()
             kill(process)
             os.close(reader)
             pathlib.Path(f"{image}.lock").unlink(missing_ok=True)
-    (folder / "serial.log").write_bytes(log)
-    seconds = time.monotonic() - started
-    return Result(plain(log), timed_out, seconds, emulator.complaints(folder), exit_status)
+    return Result(plain(follower.log), timed_out, seconds, emulator.complaints(folder), exit_status)
 
 
-def _follow(process, reader, deadline, waiting, grace, echo):
-    """Reads the serial line to the end of the run; returns the log, and whether
-    time ran out before the lines that it waited for."""
-    log = bytearray()
-    scanned = 0
-    gone = False
-    while time.monotonic() < deadline:
-        # A short wait at most, since only polling tells that the emulator is gone.
-        ready, _, _ = select.select([reader], [], [], min(0.25, deadline - time.monotonic()))
-        if ready:
-            log += os.read(reader, 65536)
-        elif gone:
-            break
-        else:
-            gone = process.poll() is not None
-        end = log.rfind(b"\n") + 1
-        if end > scanned:
-            lines = plain(log[scanned:end])
-            scanned = end
-            if echo:
-                echo(lines)
-            for line in lines.splitlines():
-                if waiting and waiting[0].search(line):
-                    waiting.pop(0)
-                    if not waiting:
-                        deadline = min(deadline, time.monotonic() + grace)
-    if echo and scanned < len(log):
-        # The last line: an emulator that powers off may drop its end.
-        echo(plain(log[scanned:]) + "\n")
-    return bytes(log), bool(waiting) and not gone
+@contextlib.contextmanager
+def _stopping_with_us(process):
+    """Ctrl-Z stops the emulator, too, which is in a session of its own; both go on together. Gives a
+    clock of seconds that stands still meanwhile."""
+    stopped = 0.0
+
+    def stop(*_):
+        nonlocal stopped
+        began = time.monotonic()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGCONT)
+        stopped += time.monotonic() - began
+
+    def clock():
+        return time.monotonic() - stopped
+
+    if threading.current_thread() is not threading.main_thread():
+        yield clock
+        return
+    before = signal.signal(signal.SIGTSTP, stop)
+    try:
+        yield clock
+    finally:
+        signal.signal(signal.SIGTSTP, before)
+
+
+class _Follower:
+    """Reads the serial line of a run, and decides when the run is over."""
+
+    def __init__(self, process, reader, log_file, clock, waiting, grace, echo):
+        self.process, self.reader, self.log_file, self.clock = process, reader, log_file, clock
+        self.waiting, self.grace, self.echo = waiting, grace, echo
+        self.log = bytearray()
+        self.deadline = 0.0
+        self.panicked = False
+
+    def follow(self, deadline):
+        """To the end of the run; returns whether time ran out before the lines that it waited for."""
+        self.deadline = deadline
+        scanned = 0
+        gone = False
+        while self.clock() < self.deadline:
+            # A short wait at most, since only polling tells that the emulator is gone.
+            wait = max(0.0, min(0.25, self.deadline - self.clock()))
+            ready, _, _ = select.select([self.reader], [], [], wait)
+            if ready:
+                self._take(os.read(self.reader, 65536))
+            elif gone:
+                break
+            else:
+                gone = self.process.poll() is not None
+            end = self.log.rfind(b"\n") + 1
+            if end > scanned:
+                self._judge(plain(self.log[scanned:end]))
+                scanned = end
+        if self.echo and scanned < len(self.log):
+            # The last line: an emulator that powers off may drop its end.
+            self.echo(plain(self.log[scanned:]) + "\n")
+        return bool(self.waiting) and not gone and not self.panicked
+
+    def _take(self, data):
+        self.log += data
+        self.log_file.write(data)
+        self.log_file.flush()
+
+    def _judge(self, lines):
+        """New complete lines."""
+        if self.echo:
+            self.echo(lines)
+        for line in lines.splitlines():
+            if not self.panicked and PANIC_LINE.search(line):
+                self.panicked = True
+                self._end_in(PANIC_SECONDS)
+            if self.waiting and self.waiting[0].search(line):
+                self.waiting.pop(0)
+                if not self.waiting:
+                    self._end_in(self.grace)
+
+    def _end_in(self, seconds):
+        self.deadline = min(self.deadline, self.clock() + seconds)
 
 
 def kill(process):

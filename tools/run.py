@@ -7,28 +7,34 @@ Variables, given to make (`make run GUEST=selftest`), override manfred.cfg:
   GUEST=linux|selftest|multiboot  KERNEL=file INITRD=file CMDLINE=text MODULES="file..."
   MEMORY=size of the guest (256M) FRED=auto|native|soft|off  LOG=error|info|debug|trace
   TESTS=pattern (selftest)        DEBUG=deliberate damage    AT_END=poweroff|reboot|halt|debug-exit
-  ERRATA=identifiers of deviations that the selftest expects: FR-4,FR-7
+  ERRATA=identifiers of deviations that the selftest expects: FR-4,FR-7; those of a
+    Bochs that is known by default, ERRATA= for none
   CONFIG=file, a whole manfred.cfg, instead of all above: the files that it names are
     taken from its folder; \vmlinuz and \initrd.img, if not there, are Debian's and ours
   CPUS=processors                 MACHINE_MEMORY=MiB         TIMEOUT=seconds
   BOCHS=program BXSHARE=folder    another Bochs              MODEL=its processor model
   EMULATOR=bochs|qemu             qemu: a machine without VMX, for the loader
+  FOLDER=folder of disk and log, by default build/run: two runs at once need two
 
-The whole log is left in build/run/serial.log. Exit status, on either emulator: 0
-when the end line says ok, 1 when it does not or there is none, 2 for wrong
-usage, 124 when time is up.
+The whole log is in build/run/serial.log as it comes. Exit status of this program, on
+either emulator: 0 when the end line says ok, 1 when it does not, there is none, or the
+guest's Linux kernel has panicked, 2 for wrong usage, 124 when time is up. `make run`
+makes 2 of all but 0, as make does.
 """
 import os
 import pathlib
 import re
 import signal
+import subprocess
 import sys
 
 import boot
 import emulator
 
 STATUS_OK, STATUS_FAILED, STATUS_USAGE, STATUS_TIMEOUT = 0, 1, 2, 124
-FOLDER = emulator.BUILD / "run"
+FOLDER = pathlib.Path(os.environ.get("FOLDER") or emulator.BUILD / "run")
+# The loader's parser of manfred.cfg as a program of the host.
+CHECK_CONFIG = emulator.BUILD / "tools/check-config"
 GUESTS = ("linux", "selftest", "multiboot")
 # Variables that are keys of manfred.cfg by another case.
 PLAIN_KEYS = ("CMDLINE", "MEMORY", "CPUS", "FRED", "LOG", "TESTS", "ERRATA", "DEBUG", "AT_END")
@@ -41,6 +47,15 @@ FILE_LINE = re.compile(r"^[ \t]*(?:kernel|initrd|module)[ \t]*=[ \t]*(.*?)[ \t]*
 PLATFORM_FILES = {"vmlinuz": boot.KERNEL, "initrd.img": boot.INITRD}
 # `make run-fredcheck`: the selftest on the machine itself, by fredcheck.efi.
 BARE = "bare"
+# What would be ignored.
+USELESS = {
+    "linux": ("MODULES", "TESTS", "ERRATA"),
+    "selftest": ("KERNEL", "INITRD", "MODULES"),
+    "multiboot": ("INITRD", "TESTS", "ERRATA"),
+    BARE: ("CONFIG", "KERNEL", "INITRD", "MODULES", "CMDLINE", "MEMORY", "FRED", "DEBUG"),
+}
+# The firmware says nothing with less; Manfred itself wants some more, and says so.
+MACHINE_MEMORY_MIN = 64
 
 
 class UsageError(Exception):
@@ -51,10 +66,12 @@ def variable(name, default=""):
     return os.environ.get(name, "").strip() or default
 
 
-def number(name, default):
+def number(name, default, minimum=1):
     text = variable(name, str(default))
     if not text.isdecimal() or int(text) == 0:
         raise UsageError(f"{name}={text}: a number above 0 is wanted")
+    if int(text) < minimum:
+        raise UsageError(f"{name}={text}: at least {minimum} is wanted")
     return int(text)
 
 
@@ -68,9 +85,22 @@ def config_value(name):
 
 
 def guest_file(name, path):
+    if os.path.isdir(path):
+        raise UsageError(f"{name}={path}: this is a folder")
     if not os.path.isfile(path):
         raise UsageError(f"{name}={path}: no such file")
     return path
+
+
+def check_config(text, path=None):
+    """What the loader's parser says to this manfred.cfg: before the boot, not behind it. `path` is the
+    file that the user has written, if it is not made of variables."""
+    text = text if isinstance(text, bytes) else text.encode()
+    done = subprocess.run([str(CHECK_CONFIG)], input=text, stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        line, _, said = done.stdout.decode("utf-8", "replace").strip().partition(" ")
+        at = f":{line}" if line != "0" else ""
+        raise UsageError(f"{path}{at}: {said}" if path else said)
 
 
 def make_image_of(image, path):
@@ -79,8 +109,9 @@ def make_image_of(image, path):
     if given:
         raise UsageError(f"CONFIG is a whole manfred.cfg; with it, set there: {', '.join(given)}")
     text = pathlib.Path(guest_file("CONFIG", path)).read_bytes()
+    check_config(text, path)
     files = {}
-    # What is no UTF-8, or has other line ends, is for the loader to judge.
+    # Other line ends are as good.
     for named in FILE_LINE.findall(text.decode("utf-8", "replace").replace("\r\n", "\n")):
         name = named.replace("\\", "/").lstrip("/")
         beside = pathlib.Path(path).parent / name
@@ -89,13 +120,28 @@ def make_image_of(image, path):
     boot.manfred_image(image, text, files, data_partition=True)
 
 
-def make_image(image):
+def expected_deviations(guest, errata):
+    """For the key `errata`: what ERRATA says, if only that there are none; else those of the emulator."""
+    if guest not in ("selftest", BARE) or "ERRATA" in os.environ:
+        return {}
+    known = errata()
+    return {"errata": known} if known else {}
+
+
+def make_image(image, errata=lambda: ""):
+    """`errata` finds out what this emulator is known for."""
+    guest = variable("GUEST", "linux")
+    useless = [name for name in USELESS.get(guest, ()) if variable(name)]
+    if useless:
+        raise UsageError(f"{', '.join(useless)}: not for GUEST={guest}" if guest != BARE else
+                         f"{', '.join(useless)}: not for make run-fredcheck, which has no guest")
     if variable("CONFIG"):
         make_image_of(image, variable("CONFIG"))
         return
-    guest = variable("GUEST", "linux")
     plain = {name.lower(): config_value(name) for name in PLAIN_KEYS if variable(name)}
+    plain.update(expected_deviations(guest, errata))
     if guest == BARE:
+        check_config(boot.config_text(plain))
         boot.fredcheck_image(image, plain)
         return
     if guest not in GUESTS:
@@ -117,47 +163,72 @@ def make_image(image):
         config.setdefault("module", []).append(f"\\module{index}")
         files[f"module{index}"] = guest_file("MODULES", path)
     config.update(plain)
+    check_config(boot.config_text(config))
     boot.manfred_image(image, config, files, data_partition=True)
 
 
-def find_emulator(machine):
+def find_emulator():
     name = variable("EMULATOR", "bochs")
-    if name == "qemu":
-        return emulator.Qemu()
-    if name != "bochs":
+    if name not in ("bochs", "qemu"):
         raise UsageError(f"EMULATOR={name}: allowed are bochs, qemu")
-    bochs = emulator.Bochs()
-    bochs.require(machine)
-    return bochs
+    return emulator.Qemu() if name == "qemu" else emulator.Bochs()
 
 
-def echo(lines):
-    print(lines, end="", flush=True)
+class Echo:
+    """Prints the log as it comes, up to the end line: what the firmware says behind it buries that."""
+
+    def __init__(self):
+        self.ended = False
+
+    def __call__(self, lines):
+        if self.ended:
+            return
+        end = emulator.END_LINE.search(lines)
+        if end:
+            self.ended = True
+            lines = lines[:end.end()] + "\n"
+        print(lines, end="", flush=True)
+
+
+def conclude(result, timeout):
+    """The last line names the status and the reason; returns the exit status."""
+    log = f"in {result.seconds:.0f} s; the log is {os.path.relpath(FOLDER / 'serial.log')}"
+    if result.panic is not None:
+        print(f"run: status=failed reason=kernel-panic (the guest's: {result.panic}) {log}")
+        return STATUS_FAILED
+    if result.end:
+        print(f"run: status={result.end[0]} reason={result.end[1]} {log}")
+        return STATUS_OK if result.ok else STATUS_FAILED
+    if result.timed_out:
+        said = "no end line" if result.log else "not a byte on the serial line"
+        print(f"run: status=failed reason=timeout ({said} within TIMEOUT={timeout} s); "
+              f"the log is {os.path.relpath(FOLDER / 'serial.log')}")
+        return STATUS_TIMEOUT
+    complaints = result.emulator_log.strip().splitlines() or ["it says nothing"]
+    print("".join(f"{line}\n" for line in complaints[:-1]), end="")
+    print(f"run: status=failed reason=emulator ({complaints[-1]}) {log}")
+    return STATUS_FAILED
 
 
 def run():
     machine = emulator.Machine(
-        memory=number("MACHINE_MEMORY", 512), cpus=number("CPUS", 1), model=variable("MODEL")
+        memory=number("MACHINE_MEMORY", 512, MACHINE_MEMORY_MIN), cpus=number("CPUS", 1),
+        model=variable("MODEL"),
     )
     timeout = number("TIMEOUT", 600)
     image = FOLDER / "manfred.img"
-    make_image(image)
-    result = boot.boot(find_emulator(machine), image, machine, timeout, echo=echo)
-    log = os.path.relpath(FOLDER / "serial.log")
-    if result.end:
-        print(f"\nrun: status={result.end[0]} in {result.seconds:.0f} s; the log is {log}")
-        return STATUS_OK if result.ok else STATUS_FAILED
-    if result.timed_out:
-        print(f"\nrun: no end line within TIMEOUT={timeout} s; the log is {log}")
-        return STATUS_TIMEOUT
-    print(f"\n{result.emulator_log}\nrun: the emulator ended without an end line; the log is {log}")
-    return STATUS_FAILED
+    run_on = find_emulator()
+    with emulator.folder_lock(FOLDER):
+        make_image(image, lambda: run_on.errata(machine, variable("FRED")))
+        run_on.require(machine)
+        result = boot.boot(run_on, image, machine, timeout, echo=Echo())
+    return conclude(result, timeout)
 
 
 def main():
-    # So that a stopped run stops its emulator too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STATUS_FAILED))
-    pathlib.Path(FOLDER).mkdir(parents=True, exist_ok=True)
+    # So that whatever ends this program lets it clean up; Ctrl-C is Python's own.
+    for ending in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(ending, lambda *_: sys.exit(STATUS_FAILED))
     try:
         sys.exit(run())
     except UsageError as error:

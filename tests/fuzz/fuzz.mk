@@ -11,8 +11,6 @@ FUZZ_VMM_soft_decode := soft/decode
 FUZZ_VMM_soft_engine := soft/engine soft/walk
 FUZZ_VMM_store_decode := run/store_decode
 
-.SECONDARY: $(FUZZ_NAMES:%=build/unit/tests/fuzz/fuzz_%.c.o) build/unit/tests/fuzz/driver.c.o
-
 $(foreach name,$(FUZZ_NAMES),$(eval build/fuzz/$(name): \
 	$(FUZZ_VMM_$(name):%=build/model/vmm/%.c.o)))
 $(foreach name,$(FUZZ_NAMES),$(eval build/fuzz/long/$(name): $(FUZZ_VMM_$(name):%=vmm/%.c)))

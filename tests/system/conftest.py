@@ -103,6 +103,18 @@ def _start(request, run_on, make_image, machine, timeout, grace, until=emulator.
 _boots = {}
 
 
+def pytest_configure(config):
+    """One run of the system tests at a time: the next one would overwrite this one's disks."""
+    if hasattr(config, "workerinput"):  # of pytest-xdist: its parent has the lock
+        return
+    lock = emulator.folder_lock(emulator.BUILD / "system")
+    try:
+        lock.__enter__()
+    except emulator.FolderInUse as used:
+        pytest.exit(str(used), returncode=pytest.ExitCode.USAGE_ERROR)
+    config.add_cleanup(lambda: lock.__exit__(None, None, None))
+
+
 def pytest_terminal_summary(terminalreporter):
     """At the end of a run: what did not run or was expected to fail, and why, one line a reason."""
     reasons = collections.Counter()

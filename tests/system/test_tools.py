@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The tools themselves: what they refuse, and what they promise to callers."""
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import boot
 import emulator
@@ -11,18 +14,26 @@ import pytest
 import run
 
 
-def run_tool(**variables):
-    """tools/run.py with these variables; its exit status and what it said on standard error."""
-    done = subprocess.run(
-        [sys.executable, str(emulator.ROOT / "tools/run.py")],
-        env=dict(os.environ, **variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return done.returncode, done.stderr
+RUN = [sys.executable, str(emulator.ROOT / "tools/run.py")]
+
+
+@pytest.fixture
+def run_tool(tmp_path):
+    """tools/run.py with these variables; its exit status and the last line that it said."""
+
+    def start(**variables):
+        done = subprocess.run(
+            RUN,
+            env=dict(os.environ, **{"FOLDER": str(tmp_path / "run"), **variables}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        return done.returncode, done.stdout.splitlines()[-1]
+
+    return start
 
 
 class TestRefusals:
@@ -59,10 +70,18 @@ class TestRunUsage:
             ({"GUEST": "selftest", "TIMEOUT": "soon"}, "a number above 0"),
             ({"CONFIG": "/nowhere/manfred.cfg"}, "no such file"),
             ({"CMDLINE": "a # b"}, "begins a comment"),
-            ({"CONFIG": "manfred.cfg", "FRED": "soft", "CPUS": "2"}, "set there: FRED\n"),
+            ({"CONFIG": "manfred.cfg", "FRED": "soft", "CPUS": "2"}, "set there: FRED"),
+            ({"FRED": "nativ"}, "run: fred = nativ: allowed are auto, native, soft, off"),
+            ({"LOG": "loud"}, "run: log = loud: allowed are"),
+            ({"MEMORY": "much"}, "run: memory = much: allowed is a number"),
+            ({"GUEST": "selftest", "KERNEL": "/nowhere"}, "run: KERNEL: not for GUEST=selftest"),
+            ({"GUEST": "linux", "TESTS": "cpuid.*", "ERRATA": "FR-7"}, "run: TESTS, ERRATA: not for GUEST=linux"),
+            ({"GUEST": "bare", "FRED": "soft"}, "run: FRED: not for make run-fredcheck"),
+            ({"KERNEL": "/tmp"}, "run: KERNEL=/tmp: this is a folder"),
+            ({"MACHINE_MEMORY": "1"}, "run: MACHINE_MEMORY=1: at least 64 is wanted"),
         ),
     )
-    def test_wrong_variable(self, variables, line):
+    def test_wrong_variable(self, run_tool, variables, line):
         status, said = run_tool(**variables)
         assert status == 2
         assert line in said
@@ -89,24 +108,33 @@ class TestConfigFile:
         }
         assert images == [("image", text.encode(), files)]
 
-    @pytest.mark.parametrize(
-        "text,files",
-        (
-            ("guest = selftest\r\n".encode("utf-16"), []),
-            (b"guest = linux # \xe4\r\nkernel = vmlinuz\r\n", ["vmlinuz"]),
-        ),
-    )
-    def test_leaves_the_rest_to_the_loader(self, tmp_path, monkeypatch, text, files):
+    def test_has_lines_of_another_system(self, tmp_path, monkeypatch):
         path = tmp_path / "test.cfg"
-        path.write_bytes(text)
+        path.write_bytes(b"guest = linux # \xc3\xa4\r\nkernel = vmlinuz\r\n")
         images = []
         monkeypatch.setattr(boot, "manfred_image", lambda *image, **_: images.append(image))
         run.make_image_of("image", str(path))
-        assert [(image[1], list(image[2])) for image in images] == [(text, files)]
+        assert [(image[1], list(image[2])) for image in images] == [(path.read_bytes(), ["vmlinuz"])]
+
+    @pytest.mark.parametrize(
+        "text,line",
+        (
+            ("guest = selftest\r\n".encode("utf-16"), r"test\.cfg:1: the file is in UTF-16"),
+            (b"log = info\nguest = linus\n", r"test\.cfg:2: guest = linus: allowed are selftest"),
+            (b"guest = linux\n", r"test\.cfg: guest = linux needs the key kernel"),
+            (b"[guest a]\nguest = linux\n", r"test\.cfg:1: guest a: guest = linux needs the key kernel"),
+        ),
+    )
+    def test_is_wrong(self, tmp_path, text, line):
+        """What the loader would say, before the boot."""
+        path = tmp_path / "test.cfg"
+        path.write_bytes(text)
+        with pytest.raises(run.UsageError, match=line):
+            run.make_image_of("image", str(path))
 
     def test_misses_one(self, tmp_path):
         path = tmp_path / "test.cfg"
-        path.write_text("kernel = \\absent\n")
+        path.write_text("guest = linux\nkernel = \\absent\n")
         with pytest.raises(run.UsageError, match="absent: no such file"):
             run.make_image_of("image", str(path))
 
@@ -115,18 +143,44 @@ class TestExitStatus:
     """What a script that starts an emulator gets to know without reading the log."""
 
     @pytest.mark.parametrize(
-        "variables,status",
+        "variables,status,line",
         (
-            ({"TESTS": "cpuid.*", "AT_END": "debug-exit"}, 0),
-            ({"TESTS": "no-such-test"}, 1),
-            ({"TIMEOUT": "1"}, 124),
-            ({"EMULATOR": "qemu"}, 1),
-            ({"EMULATOR": "qemu", "TIMEOUT": "1"}, 124),
-            ({"EMULATOR": "vmware"}, 2),
+            ({"TESTS": "cpuid.*", "AT_END": "debug-exit"}, 0, "run: status=ok reason=guest-end in "),
+            ({"TESTS": "no-such-test"}, 1, "run: status=failed reason=guest-end in "),
+            ({"TIMEOUT": "1"}, 124, "run: status=failed reason=timeout (not a byte on the serial line within TIMEOUT=1 s)"),
+            ({"EMULATOR": "qemu"}, 1, "run: status=failed reason=no-vmx in "),
+            ({"EMULATOR": "qemu", "TIMEOUT": "1"}, 124, "run: status=failed reason=timeout ("),
+            ({"EMULATOR": "vmware"}, 2, "run: EMULATOR=vmware: allowed are bochs, qemu"),
+            # Bochs' own reason, which is not in its log.
+            ({"CPUS": "256"}, 1, "run: status=failed reason=emulator (numerical parameter 'n_processors' was set to 256"),
         ),
     )
-    def test_run(self, variables, status):
-        assert run_tool(GUEST="selftest", **variables)[0] == status
+    def test_run(self, run_tool, variables, status, line):
+        ended, said = run_tool(GUEST="selftest", **variables)
+        assert ended == status
+        assert said.startswith(line)
+
+    def test_expects_what_the_emulator_is_known_for(self, bochs, monkeypatch):
+        """The default of ERRATA; `make run ERRATA=` asks for none."""
+        machine = emulator.Machine()
+        configs = []
+        monkeypatch.setattr(boot, "manfred_image", lambda _, config, *__, **___: configs.append(config))
+        monkeypatch.setenv("GUEST", "selftest")
+        run.make_image("image", lambda: bochs.errata(machine))
+        monkeypatch.setenv("ERRATA", "")
+        run.make_image("image", lambda: bochs.errata(machine))
+        monkeypatch.delenv("ERRATA")
+        run.make_image("image", lambda: emulator.Qemu().errata(machine))
+        assert [config.get("errata") for config in configs] == [bochs.errata(machine), None, None]
+
+    def test_a_failure_that_has_a_name(self, bochs, tmp_path):
+        if bochs.errata(emulator.Machine()) != emulator.SOFT_FRED_ERRATA:
+            pytest.skip("BX-14 is of software FRED")
+        image = tmp_path / "disk.img"
+        boot.manfred_image(image, {"guest": "selftest", "tests": "fred-shadow.sti_int_n"})
+        result = boot.boot(bochs, image, timeout=120, grace=0)
+        assert result.end[:2] == ("failed", "guest-end")
+        assert "#   BX-14 of docs/errata.md can be the cause: with ERRATA=BX-14 " in result.log
 
     @pytest.fixture(scope="class")
     def log(self, loader):
@@ -136,6 +190,119 @@ class TestExitStatus:
         """The loader's end, on QEMU: (0x11 << 1) | 1."""
         log.ends("failed", "no-vmx")
         assert log.result.exit_status == 35
+
+
+class TestEndings:
+    """Whatever ends tools/run.py ends its emulator, and the log is there. On QEMU, waiting in a menu."""
+
+    @pytest.fixture
+    def started(self, tmp_path):
+        config = tmp_path / "test.cfg"
+        config.write_text("menu = 300\n")
+        folder = tmp_path / "run"
+        folder.mkdir()
+        for name in emulator.LOG_NAMES:
+            (folder / name).write_text("the run before")
+        process = subprocess.Popen(
+            RUN, env=dict(os.environ, EMULATOR="qemu", CONFIG=str(config), TIMEOUT="100", FOLDER=str(folder)),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+        log = folder / "serial.log"
+        self.wait_for(lambda: log.exists() and b"starts in 299 s" in log.read_bytes())
+        (emulated,) = self.children(process.pid)
+        yield process, emulated, log
+        for one in (process.pid, emulated):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
+        process.wait()
+
+    @staticmethod
+    def wait_for(condition, seconds=60):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+    @staticmethod
+    def children(process):
+        with open(f"/proc/{process}/task/{process}/children", encoding="ascii") as file:
+            return [int(child) for child in file.read().split()]
+
+    @staticmethod
+    def state(process):
+        """Its letter in /proc; "" when it is gone."""
+        try:
+            with open(f"/proc/{process}/stat", encoding="latin-1") as file:
+                return file.read().rpartition(")")[2].split()[0].replace("Z", "")
+        except FileNotFoundError:
+            return ""
+
+    @pytest.mark.parametrize("ending", ("INT", "HUP", "QUIT", "TERM", "KILL"))
+    def test_signal(self, started, ending):
+        process, emulated, log = started
+        assert b"the run before" not in log.read_bytes()
+        os.kill(process.pid, getattr(signal, f"SIG{ending}"))
+        process.wait(30)
+        self.wait_for(lambda: not self.state(emulated), 10)
+        assert b"starts in 299 s" in log.read_bytes()
+
+    def test_ctrl_z(self, started):
+        process, emulated, log = started
+        os.kill(process.pid, signal.SIGTSTP)
+        self.wait_for(lambda: (self.state(process.pid), self.state(emulated)) == ("T", "T"), 10)
+        size = log.stat().st_size
+        time.sleep(2)
+        assert log.stat().st_size == size
+        os.kill(process.pid, signal.SIGCONT)
+        self.wait_for(lambda: log.stat().st_size > size, 10)
+
+    def test_second_run_in_the_folder(self, started, run_tool):
+        process, _, log = started
+        status, said = run_tool(EMULATOR="qemu", GUEST="selftest", FOLDER=str(log.parent))
+        assert status == 1
+        assert said.startswith(f"run: process {process.pid} boots in ") and "already" in said
+
+
+class TestPanic:
+    """A Linux that panics, here for want of its root, says so on its serial line, not to Manfred."""
+
+    @pytest.mark.parametrize("cmdline", ("panic=0", "panic=-1"))
+    def test_is_a_failure(self, run_tool, cmdline):
+        status, said = run_tool(CMDLINE=f"{boot.CMDLINE} rdinit=/absent {cmdline}", TIMEOUT="250")
+        assert status == 1
+        assert said.startswith("run: status=failed reason=kernel-panic (the guest's: VFS: Unable to mount root fs")
+
+
+class TestFolderNames:
+    """Blanks, commas and letters of other alphabets: the emulators' settings have them in quotes."""
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        return tmp_path / "Übung, neu"
+
+    @pytest.mark.parametrize("name", ("bochs", "qemu"))
+    def test_boots(self, bochs, qemu, folder, name):
+        image = folder / "disk.img"
+        boot.manfred_image(image, {"guest": "selftest", "tests": "cpuid.*"})
+        result = boot.boot({"bochs": bochs, "qemu": qemu}[name], image, timeout=120, grace=0)
+        assert result.end[:2] == {"bochs": ("ok", "guest-end"), "qemu": ("failed", "no-vmx")}[name]
+
+    def test_what_has_no_place(self, bochs, tmp_path):
+        with pytest.raises(emulator.EmulatorError, match="Bochs cannot run from .*: its settings"):
+            boot.boot(bochs, tmp_path / "a:b" / "disk.img")
+
+    def test_builds(self, tmp_path):
+        """The Makefile in such a folder: its compiler's map of names, and the bytes that come out."""
+        for name in ("here", "Übung, neu"):
+            folder = tmp_path / name
+            folder.mkdir()
+            for part in ("Makefile", "lib", "tests", "tools", "vmm", "boot", "guest"):
+                (folder / part).symlink_to(emulator.ROOT / part)
+            (folder / "build").mkdir()
+            (folder / "build/.setup-build").touch()
+            subprocess.run(["make", "-s", "-C", folder, "build/vmm/vmm/main.c.o"], check=True,
+                           stdout=subprocess.DEVNULL)
+        one, two = ((tmp_path / name / "build/vmm/vmm/main.c.o").read_bytes() for name in ("here", "Übung, neu"))
+        assert one == two
 
 
 class TestImages:
@@ -179,3 +346,29 @@ class TestErrataTables:
         told = {name for name, row in rows.items() if "Suite" in row or name[:2] == "SW"}
         assert set(re.findall(r'"([A-Z]{2}-\d+)"', self.read("guest/suite/errata.c"))) == told
         assert set(emulator.FRED_ERRATA.split(",")) <= rows.keys()
+
+
+class TestVariables:
+    """What make is given, and what it finds in the environment."""
+
+    @staticmethod
+    def make(*arguments, **environment):
+        return subprocess.run(["make", "-n", *arguments], cwd=emulator.ROOT, env=dict(os.environ, **environment),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+
+    def test_one_that_nobody_reads(self):
+        done = self.make("run", "GEUST=selftest")
+        assert done.returncode == 2
+        assert "no variable of this Makefile: GEUST; make help lists them" in done.stderr
+
+    def test_all_that_somebody_reads(self):
+        names = set(re.findall(r'variable\("([A-Z_]+)"', (emulator.ROOT / "tools/run.py").read_text()))
+        names |= {*run.CONFIG_VARIABLES, "CC", "V", "BOCHS", "BXSHARE", "FUZZ_SECONDS", "FORCE", "MIRROR"}
+        done = self.make("help", *(f"{name}=x" for name in names))
+        assert done.returncode == 0, done.stderr
+
+    def test_of_the_environment(self):
+        """Names like LOG mean other things there: said, not taken."""
+        said = self.make("run", GUEST="selftest", LOG="x").stdout
+        assert "of the environment not taken: GUEST LOG; give them behind make: make run GUEST=..." in said
+        assert "not taken" not in self.make("run", "GUEST=selftest").stdout
