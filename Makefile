@@ -85,10 +85,15 @@ build/.setup-%: tools/setup.sh
 
 # Another compiler or other flags: build everything again.
 BUILT_WITH = $(CC) $(VMM_CFLAGS) $(GUEST_CFLAGS) $(EFI_CFLAGS) $(UNIT_CFLAGS) $(NASMFLAGS) $(QRCODEGEN_CFLAGS)
-build/.flags: FORCE | build/.setup-build
+build/.flags: FORCE | build/.setup-build build/gen/build_name.h
 	@echo '$(BUILT_WITH)' | cmp -s - $@ || echo '$(BUILT_WITH)' > $@
 .PHONY: FORCE
 FORCE:
+
+# The commit, for banners and reports.
+build/gen/build_name.h: FORCE
+	@mkdir -p $(@D)
+	@tools/build-name | cmp -s - $@ || tools/build-name > $@
 
 # ---- Objects: build/<program>/<source>.o ----
 
@@ -414,8 +419,9 @@ system: $(EMULATED) build/tests/multiboot.bin build/tests/smp.elf | build/.setup
 .PHONY: test
 test: | build/.setup-test
 	@$(PYTHON) tools/results.py begin
-	@failed=; for part in unit fuzz system; do \
-		$(MAKE) --no-print-directory $$part || failed="$$failed $$part"; \
+	@failed=; number=0; for part in unit fuzz system; do \
+		number=$$((number + 1)); $(PYTHON) tools/progress.py begin $$part $$number 3; \
+		$(MAKE) --no-print-directory $$part && $(PYTHON) tools/progress.py end $$part || failed="$$failed $$part"; \
 	done; \
 	$(PYTHON) tools/results.py merge; \
 	test -z "$$failed" || { echo "test: FAILED:$$failed"; exit 1; }

@@ -6,6 +6,8 @@
  */
 #include "boot/loader.h"
 #include "lib/format.h"
+#include "lib/string.h"
+#include "lib/wrap.h"
 
 #define SCREENS_MAX 8
 #define LINE_MAX    1024
@@ -173,20 +175,44 @@ void console_firmware_is_gone(void)
 	screen_count = 0;
 }
 
+static size_t columns_of(SIMPLE_TEXT_OUTPUT_INTERFACE *text)
+{
+	UINTN columns, rows;
+
+	if (EFI_ERROR(text->QueryMode(text, (UINTN)text->Mode->Mode, &columns, &rows)))
+		return LINE_MAX;
+	return columns;
+}
+
+/* The firmware breaks a long line anywhere: it gets lines that fit. */
+static void print_screen(SIMPLE_TEXT_OUTPUT_INTERFACE *text, const char *line)
+{
+	const size_t columns = columns_of(text), length = strlen(line);
+	CHAR16 wide[2 * LINE_MAX + 1];
+	size_t used = 0, column = 0;
+
+	for (size_t i = 0; i < length && used < 2 * LINE_MAX - 2; i++) {
+		const bool wraps = wrap_before(line, length, i, column, columns);
+
+		if (line[i] == '\n' || wraps) {
+			wide[used++] = L'\r';
+			wide[used++] = L'\n';
+			column = 0;
+		}
+		if (line[i] != '\n') {
+			wide[used++] = (uint8_t)line[i];
+			column++;
+		}
+	}
+	wide[used] = L'\0';
+	text->OutputString(text, wide);
+}
+
 static void print_screens(const char *line)
 {
-	CHAR16 wide[LINE_MAX + 2];
-	size_t length = 0;
-
-	for (; *line != '\0' && length < LINE_MAX; line++) {
-		if (*line == '\n')
-			wide[length++] = L'\r';
-		wide[length++] = (uint8_t)*line;
-	}
-	wide[length] = L'\0';
 	for (unsigned int i = 0; i < screen_count; i++)
 		if (is_used(&screens[i]))
-			screens[i].text->OutputString(screens[i].text, wide);
+			print_screen(screens[i].text, line);
 }
 
 void console_print_v(const char *prefix, const char *format, va_list arguments)

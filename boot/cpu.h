@@ -55,6 +55,11 @@ static inline struct cpuid_result cpuid(uint32_t leaf)
 	return cpuid_subleaf(leaf, 0);
 }
 
+static inline bool processor_has_vmx(void)
+{
+	return (cpuid(1).ecx & CPUID_1_ECX_VMX) != 0;
+}
+
 static inline bool processor_has_fred(void)
 {
 	return cpuid(0).eax >= 7 && (cpuid_subleaf(7, 1).eax & CPUID_7_1_EAX_FRED);

@@ -66,7 +66,7 @@ bool check_processor(struct loader *loader)
 {
 	uint64_t feature_control;
 
-	if (!(cpuid(1).ecx & CPUID_1_ECX_VMX))
+	if (!processor_has_vmx())
 		return loader_fail(loader, EFI_UNSUPPORTED, "no-vmx",
 				   "this processor has no VMX (CPUID.1:ECX[5] is 0); in a virtual "
 				   "machine, enable nested virtualization");

@@ -36,6 +36,7 @@ struct entry {
 struct menu {
 	struct entry entries[ENTRIES_MAX];
 	unsigned int count, selected;
+	char processor[CPUID_NAME_SIZE + 1];
 	bool secure_boot;
 	bool by_key;	    /* somebody has chosen */
 	unsigned int lines; /* that are drawn, for the way back to the first */
@@ -107,44 +108,60 @@ static void add(struct menu *menu, enum action action, const char *format, ...)
 	va_end(arguments);
 }
 
+/* What of it the processor lacks, to be read before an entry is chosen. */
+static const char *lacking(bool needs_vmx, bool needs_fred)
+{
+	const bool vmx = !needs_vmx || processor_has_vmx();
+	const bool fred = !needs_fred || processor_has_fred();
+
+	if (!vmx)
+		return fred ? " (no VMX)" : " (no VMX, no FRED)";
+	return fred ? "" : " (no FRED)";
+}
+
 /* A path that is too long for the line loses its beginning. */
 static void add_kernel(struct menu *menu, const char *what, const char *path)
 {
 	static const char omission[] = "...";
+	const char *const lack = lacking(true, false);
 	const size_t length = strlen(path);
-	const size_t room = TEXT_MAX - strlen(what);
+	const size_t room = TEXT_MAX - strlen(what) - strlen(lack);
 
 	if (length <= room)
-		add(menu, START_CONFIGURED, "%s%s", what, path);
+		add(menu, START_CONFIGURED, "%s%s%s", what, path, lack);
 	else
-		add(menu, START_CONFIGURED, "%s%s%s", what, omission,
-		    path + length - (room - (sizeof(omission) - 1)));
+		add(menu, START_CONFIGURED, "%s%s%s%s", what, omission,
+		    path + length - (room - (sizeof(omission) - 1)), lack);
 }
 
 static void add_configured(struct menu *menu, const struct config *config)
 {
+	const char *const lack = lacking(true, false);
 	const struct guest_config *const guest = &config->guests[0];
 
 	if (config->guest_count > 1)
-		add(menu, START_CONFIGURED, "The %u guests of manfred.cfg", config->guest_count);
+		add(menu, START_CONFIGURED, "The %u guests of manfred.cfg%s", config->guest_count,
+		    lack);
 	else if (guest->kind == GUEST_LINUX)
 		add_kernel(menu, "Linux as a guest: ", guest->kernel);
 	else if (guest->kind == GUEST_MULTIBOOT)
 		add_kernel(menu, "Multiboot guest: ", guest->kernel);
 	else
-		add(menu, START_CONFIGURED, "FRED conformance as a guest, as manfred.cfg says");
+		add(menu, START_CONFIGURED, "FRED conformance as a guest, as manfred.cfg says%s",
+		    lack);
 }
 
 static void fill(struct menu *menu, const struct loader *loader)
 {
-	const char *const lack = processor_has_fred() ? "" : " (it has no FRED)";
-
 	menu->count = 0;
+	processor_name(menu->processor);
 	menu->secure_boot = firmware_secure_boot(loader);
 	add_configured(menu, &loader->info.config);
-	add(menu, START_BARE, "FRED conformance of the bare processor%s", lack);
-	add(menu, START_NATIVE, "FRED conformance as a guest, FRED by the processor%s", lack);
-	add(menu, START_SOFT, "FRED conformance as a guest, FRED by software");
+	add(menu, START_BARE, "FRED conformance of the bare processor%s", lacking(false, true));
+	add(menu, START_NATIVE, "FRED conformance as a guest, FRED by the processor%s",
+	    lacking(true, true));
+	add(menu, START_SOFT, "FRED conformance as a guest, FRED by software%s",
+	    lacking(true, false));
 	if (firmware_has_setup(loader))
 		add(menu, FIRMWARE_SETUP, "Firmware setup");
 	add(menu, REBOOT, "Reboot");
@@ -171,10 +188,15 @@ static void draw_line(struct menu *menu, bool highlighted, const char *format, .
 /* `seconds` 0: no countdown. */
 static void draw(struct menu *menu, unsigned int seconds)
 {
+	const char *processor = menu->processor;
+
+	while (*processor == ' ') /* CPUID may have the name at the right */
+		processor++;
 	console_home(menu->lines);
 	menu->lines = 0;
 	draw_line(menu, false, "Manfred " MANFRED_VERSION "%s",
 		  menu->secure_boot ? ", Secure Boot is on" : "");
+	draw_line(menu, false, "%s", processor);
 	draw_line(menu, false, "%s", "");
 	for (unsigned int i = 0; i < menu->count; i++)
 		draw_line(menu, i == menu->selected, "%c %u  %s", i == menu->selected ? '>' : ' ',

@@ -5,6 +5,7 @@
 #include "lib/console.h"
 
 #include "lib/string.h"
+#include "lib/wrap.h"
 
 #define COLUMNS_MIN 20
 #define ROWS_MIN    5
@@ -262,8 +263,8 @@ static void put_next(struct console *console, char character)
 
 void console_write(struct console *console, const char *text, size_t length)
 {
-	for (const char *end = text + length; text < end; text++) {
-		switch (*text) {
+	for (size_t at = 0; at < length; at++) {
+		switch (text[at]) {
 		case '\n':
 			if (console->row == console->rows)
 				scroll(console);
@@ -278,7 +279,9 @@ void console_write(struct console *console, const char *text, size_t length)
 						  console->columns);
 			break;
 		default:
-			put_next(console, *text);
+			if (wrap_before(text, length, at, console->column, console->columns))
+				console->column = console->columns;
+			put_next(console, text[at]);
 		}
 	}
 }

@@ -94,7 +94,12 @@ def judge(case, status, output):
     return False
 
 
-def unit_suite(program):
+def numbered(programs):
+    """Each program with its place among all, to be printed."""
+    return ((f"{i} of {len(programs)}: {program}", program) for i, program in enumerate(programs, 1))
+
+
+def unit_suite(title, program):
     """cmocka's own XML, and an error when the program died before or after it."""
     name = pathlib.Path(program).name
     file = RESULTS / f"{name}.cmocka"
@@ -117,14 +122,14 @@ def unit_suite(program):
         if judge(case, status, output):
             add_note(case, "error", "no test ran", output)
         print(output)
-    print(f"== {program}: {len(suite)} tests{', FAILED' if status else ''}", flush=True)
+    print(f"== {title}: {len(suite)} tests{', FAILED' if status else ''}", flush=True)
     return suite
 
 
 def fuzz_suite(rounds, programs):
     suite = ET.Element("testsuite", name="fuzz")
-    for program in programs:
-        print(f"== {program}: {rounds} damaged inputs", flush=True)
+    for title, program in numbered(programs):
+        print(f"== {title}: {rounds} damaged inputs", flush=True)
         status, output, seconds = run_program([program, "-n", rounds])
         case = add_case(suite, "fuzz", pathlib.Path(program).name, seconds)
         if not judge(case, status, output):
@@ -230,7 +235,7 @@ def main(arguments):
     if what == "begin" and not rest:
         return begin()
     if what == "unit" and rest:
-        return finish("unit", [unit_suite(program) for program in rest])
+        return finish("unit", [unit_suite(*one) for one in numbered(rest)])
     if what == "fuzz" and len(rest) > 1:
         return finish("fuzz", [fuzz_suite(rest[0], rest[1:])])
     if what == "merge" and not rest:

@@ -6,6 +6,7 @@
 #include "lib/boot_info.h"
 #include "lib/format.h"
 #include "lib/logring.h"
+#include "lib/version.h"
 #include "lib/x86/cpu.h"
 #include "lib/x86/ports.h"
 #include "vmm/host/apic.h"
@@ -162,7 +163,7 @@ void vmm_main(const struct boot_info *boot)
 	memory_init(boot); /* the rest of the region, the page tables: before any allocation */
 	cpu_init(0);	   /* GDT, TSS, IDT, per-CPU data: from here on a fault is caught */
 	start_log(boot);   /* the consoles: from here on it is reported */
-	log_info("VMM at 0x%llx, %llu MiB of RAM, %u processors",
+	log_info("Manfred " MANFRED_VERSION ", VMM at 0x%llx, %llu MiB of RAM, %u processors",
 		 (unsigned long long)boot->vmm_base,
 		 (unsigned long long)(memmap_ram_size(&boot->memmap) >> 20), boot->processor_count);
 	do_damage(boot->config.debug);

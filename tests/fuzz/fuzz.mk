@@ -27,7 +27,7 @@ fuzz: $(FUZZ_PROGRAMS)
 FUZZ_LONG = clang -Itests/unit/model $(filter-out -MMD -MP,$(COMMON_CFLAGS)) -O1 \
 	-fno-sanitize-recover=all
 
-build/fuzz/long/lib/%.o: lib/%.c $(wildcard lib/*.h) | build/.setup-check build/gen/qrcodegen.h
+build/fuzz/long/lib/%.o: lib/%.c $(wildcard lib/*.h) | build/.setup-check build/gen/qrcodegen.h build/gen/build_name.h
 	@mkdir -p $(@D)
 	$(Q)$(FUZZ_LONG) -fsanitize=fuzzer-no-link,address,undefined -c $< -o $@
 

@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT / "tests/bench"))
 
 import boot  # noqa: E402 (after the path is set)
 import emulator  # noqa: E402
+import progress  # noqa: E402
 
 
 def linux_checks(pattern):
@@ -105,7 +106,8 @@ _boots = {}
 
 def pytest_configure(config):
     """One run of the system tests at a time: the next one would overwrite this one's disks."""
-    if hasattr(config, "workerinput"):  # of pytest-xdist: its parent has the lock
+    # A worker of pytest-xdist: its parent has the lock.
+    if hasattr(config, "workerinput") or config.option.collectonly:
         return
     lock = emulator.folder_lock(emulator.BUILD / "system")
     try:
@@ -113,6 +115,29 @@ def pytest_configure(config):
     except emulator.FolderInUse as used:
         pytest.exit(str(used), returncode=pytest.ExitCode.USAGE_ERROR)
     config.add_cleanup(lambda: lock.__exit__(None, None, None))
+    config.pluginmanager.register(ProgressLines(config))
+
+
+class ProgressLines:
+    """How far a long run is, now and then."""
+
+    def __init__(self, config):
+        self.config, self.session, self.done = config, None, 0
+        self.progress = progress.Progress("system")
+
+    def pytest_sessionstart(self, session):
+        self.session = session
+
+    def pytest_runtest_logreport(self, report):
+        if report.when != "teardown":
+            return
+        self.done += 1
+        group = " ".join(report.nodeid.rpartition("/")[2].split("::")[:2])
+        line = self.progress.line(self.done, self.session.testscollected, group)
+        if line:
+            reporter = self.config.pluginmanager.getplugin("terminalreporter")
+            reporter.ensure_newline()
+            reporter.write_line(line)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The loader's menu, by the keys of a terminal on the serial line."""
+import re
+import subprocess
+
 import boot
 import emulator
 import pexpect
 import pytest
 
-# What the entries say that need FRED, on a processor without.
-LACK = r"(?: \(it has no FRED\))?"
+# What the entries say, on a processor without.
+NO_FRED, NO_VMX = r"(?: \(no FRED\))?", r"(?: \(no VMX\))?"
 ENTRIES = (
-    "FRED conformance as a guest, as manfred.cfg says",
-    f"FRED conformance of the bare processor{LACK}",
-    f"FRED conformance as a guest, FRED by the processor{LACK}",
-    "FRED conformance as a guest, FRED by software",
+    f"FRED conformance as a guest, as manfred.cfg says{NO_VMX}",
+    f"FRED conformance of the bare processor{NO_FRED}",
+    r"FRED conformance as a guest, FRED by the processor(?: \((?:no VMX, )?no FRED\))?",
+    f"FRED conformance as a guest, FRED by software{NO_VMX}",
     "Firmware setup",
     "Reboot",
 )
@@ -60,6 +63,26 @@ class TestKeys:
         terminal.expect(drawn(3))
 
 
+class TestBeforeAChoice:
+    """What QEMU's processor lacks, its name, and which build this is."""
+
+    def test_says_what_is_lacking(self, terminal, tmp_path):
+        image = tmp_path / "disk.img"
+        boot.manfred_image(image, {"menu": 300})
+        started = terminal(image)
+        version = subprocess.run(["tools/build-name"], cwd=emulator.ROOT, stdout=subprocess.PIPE, text=True,
+                                 check=True).stdout.partition('"')[2].partition('"')[0]
+        started.expect(rf"Manfred 0\.1{re.escape(version)} *\r+\nQEMU TCG CPU version \S+ *\r+\n")
+        started.expect(drawn(0, (
+            r"FRED conformance as a guest, as manfred.cfg says \(no VMX\)",
+            r"FRED conformance of the bare processor \(no FRED\)",
+            r"FRED conformance as a guest, FRED by the processor \(no VMX, no FRED\)",
+            r"FRED conformance as a guest, FRED by software \(no VMX\)",
+            "Firmware setup",
+            "Reboot",
+        )))
+
+
 class TestWidth:
     COLUMNS = 80
 
@@ -67,7 +90,7 @@ class TestWidth:
         """The end of a path says most; a line of all columns would make an empty one behind it."""
         path = "\\" + "0123456789" * 15 + r"\vmlinuz"
         terminal = machine({"menu": 300, "guest": "linux", "kernel": path},
-                           entries=(r"Linux as a guest: \.\.\.[0-9]+\\vmlinuz", *ENTRIES[1:]))
+                           entries=(r"Linux as a guest: \.\.\.[0-9]+\\vmlinuz" + NO_VMX, *ENTRIES[1:]))
         lines = terminal.match[0].splitlines()
         terminal.expect(r"starts in 300 s +\r+\n")
         lines += terminal.before.splitlines() + terminal.match[0].splitlines()
@@ -78,7 +101,7 @@ class TestWidth:
 class TestCountdown:
     def test_starts_what_the_file_says(self, machine):
         terminal = machine({"menu": 2, "guest": "linux", "kernel": r"\absent"},
-                           entries=(r"Linux as a guest: \\absent", *ENTRIES[1:]))
+                           entries=(r"Linux as a guest: \\absent" + NO_VMX, *ENTRIES[1:]))
         terminal.expect("starts in 2 s")
         terminal.expect("starts in 1 s")
         terminal.expect(r"manfred: kernel = \\absent: not found")
@@ -94,7 +117,7 @@ class TestCountdown:
 class TestWrongFile:
     def test_who_has_chosen_it_chooses_again(self, machine):
         config = {"menu": 300, "guest": "linux", "kernel": r"\k", "initrd": r"\absent"}
-        entries = (r"Linux as a guest: \\k", *ENTRIES[1:])
+        entries = (r"Linux as a guest: \\k" + NO_VMX, *ENTRIES[1:])
         terminal = machine(config, {"k": b"no kernel"}, entries=entries)
         for _ in range(2):
             terminal.send("1")
@@ -114,7 +137,7 @@ class TestPulledStick:
         config = {"menu": 300, "guest": "linux", "kernel": r"\k"}
         boot.manfred_image(image, config, {"k": b"no kernel", "fredcheck.efi": boot.FREDCHECK})
         started = terminal(image, emulator.Machine(stick=True))
-        entries = (r"Linux as a guest: \\k", *ENTRIES[1:])
+        entries = (r"Linux as a guest: \\k" + NO_VMX, *ENTRIES[1:])
         started.expect(drawn(0, entries))
         qemu.pull_stick(image)
         for digit, file in (("1", r"kernel = \\k"), ("2", r"program = \\fredcheck\.efi")):

@@ -4,6 +4,7 @@ import os
 import xml.etree.ElementTree as ET
 
 import junitparser
+import progress
 import pytest
 import results
 import tap.parser
@@ -180,3 +181,36 @@ class TestMerge:
 def test_wrong_usage(folder, capsys):
     assert results.main(["unit"]) == 2
     assert "results.py merge" in capsys.readouterr().err
+
+
+class TestProgress:
+    """What `make test` says on its way."""
+
+    @pytest.fixture(autouse=True)
+    def times(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(progress, "TIMES", tmp_path / "times.json")
+
+    def test_parts(self, capsys):
+        progress.begin("unit", "1", "3")
+        assert capsys.readouterr().out == (
+            "test: part 1 of 3: unit; about 2 min for it, 23 min for all that is left\n")
+        progress.end("unit")
+        progress.begin("unit", "1", "3")  # it took no time
+        assert "about 1 s for it, 22 min" in capsys.readouterr().out
+
+    def test_broken_file(self):
+        progress.TIMES.write_text("{")
+        assert progress.read_times() == progress.FIRST_TIMES
+
+    def test_estimate(self):
+        progress.remember(system=1000)
+        now = [0.0]
+        lines = progress.Progress("system", lambda: now[0])
+        assert lines.line(1, 100, "a") is None  # too early for a line
+        now[0] = 40.0
+        assert lines.line(10, 100, "test_smp.py TestSmp") == (
+            "system: 10 of 100 tests, at test_smp.py TestSmp; 40 s so far, about 14 min to go")
+        now[0] = 50.0
+        assert lines.line(11, 100, "a") is None
+        now[0] = 1500.0
+        assert lines.line(99, 100, "a").endswith("25 min so far, about 15 s to go")

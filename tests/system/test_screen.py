@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 
 import boot
@@ -104,12 +105,12 @@ class TestScreen:
         log.ends("failed")
 
     def test_the_screen_shows_the_end_of_the_log(self, log, rows):
-        """As many lines as it shows, wrapped where the screen ends."""
+        """As many lines as it shows, wrapped before the word that does not fit."""
         shown = list(itertools.dropwhile(lambda row: not row, reversed(rows)))[::-1]
         logged = [
-            line[at : at + COLUMNS].rstrip()
+            row.rstrip()
             for line in log.result.lines
-            for at in range(0, max(len(line), 1), COLUMNS)
+            for row in textwrap.wrap(line, COLUMNS, drop_whitespace=False, break_on_hyphens=False) or [""]
         ]
         assert len(logged) > 2 * len(rows), "the log is too short for this test: nothing scrolled"
         assert len(shown) > len(rows) // 3
@@ -171,7 +172,7 @@ class TestResultScreen:
         ).stdout
         totals = [sum(int(numbers[i]) for numbers in counts.values()) for i in range(4)]
         said = "{} PASSED {} FAILED {} EXPECTED {} SKIPPED ".format(*totals)
-        assert re.match(rf"MANFRED [0-9.]+ OFF: {sum(totals)} TESTS {said}", read)
+        assert re.match(rf"MANFRED [0-9.]+(?:-[0-9A-Z-]+)? OFF: {sum(totals)} TESTS {said}", read)
 
 
 class TestSmallScreen:

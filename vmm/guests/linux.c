@@ -2,6 +2,7 @@
 /* A Linux guest by the 64-bit boot protocol (Documentation/arch/x86/boot.rst), with the machine's
  * devices. */
 #include "lib/bzimage.h"
+#include "lib/format.h"
 #include "lib/linux_boot.h"
 #include "lib/string.h"
 #include "vmm/host/cpu.h"
@@ -13,6 +14,8 @@
 #include "vmm/base/memory.h"
 #include "vmm/host/smp.h"
 #include "vmm/vcpu/vcpu.h"
+
+#define INITRD_TEXT_MAX 64
 
 /* The first GDT shares the command line's page. */
 #define GDT_OFFSET CONFIG_CMDLINE_MAX
@@ -47,6 +50,19 @@ static uint64_t make_acpi_tables(struct vm *vm)
 	return guest_acpi_make(vm, apic_ids, vm->vcpu_count);
 }
 
+static void log_plan(const struct vm *vm)
+{
+	char initrd[INITRD_TEXT_MAX] = "no initrd";
+
+	if (plan.initrd_size != 0)
+		format_string(initrd, sizeof(initrd), "initrd at 0x%llx (%llu KiB)",
+			      (unsigned long long)plan.initrd,
+			      (unsigned long long)(plan.initrd_size >> 10));
+	log_info("guest %s: kernel at 0x%llx, %s, %llu MiB of RAM", vm->name,
+		 (unsigned long long)plan.kernel, initrd,
+		 (unsigned long long)(memmap_ram_size(&vm->memmap) >> 20));
+}
+
 void guest_linux_load(struct vm *vm)
 {
 	const struct boot_info *const boot = vm->boot;
@@ -75,8 +91,5 @@ void guest_linux_load(struct vm *vm)
 					    .rip = plan.kernel + BZIMAGE_ENTRY_64,
 					    .gdt = plan.cmdline + GDT_OFFSET };
 	vm->start.regs.rsi = plan.params;
-	log_info("guest %s: kernel at 0x%llx, initrd at 0x%llx (%llu KiB), %llu MiB of RAM",
-		 vm->name, (unsigned long long)plan.kernel, (unsigned long long)plan.initrd,
-		 (unsigned long long)(plan.initrd_size >> 10),
-		 (unsigned long long)(memmap_ram_size(&vm->memmap) >> 20));
+	log_plan(vm);
 }
