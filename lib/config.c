@@ -94,6 +94,7 @@ static const struct choice debug_faults[] = {
 	{ "vmm-panic", DEBUG_VMM_PANIC },
 	{ "vmm-nmi", DEBUG_VMM_NMI },
 	{ "boot-info", DEBUG_BOOT_INFO },
+	{ "flip-vmcs", DEBUG_FLIP_VMCS },
 	{ NULL, 0 },
 };
 

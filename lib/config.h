@@ -52,6 +52,7 @@ enum debug_fault {
 	DEBUG_VMM_PANIC,	   /* every processor ends the boot at the same time */
 	DEBUG_VMM_NMI,		   /* the VMM sends itself two NMIs, and goes on */
 	DEBUG_BOOT_INFO,	   /* the loader's boot_info has another size than the VMM's */
+	DEBUG_FLIP_VMCS,	   /* no damage: vmm/selftest/flips.h */
 };
 
 struct guest_config {

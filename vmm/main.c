@@ -21,6 +21,7 @@
 #include "vmm/run/enter.h"
 #include "vmm/run/startup.h"
 #include "vmm/selftest/checks.h"
+#include "vmm/selftest/flips.h"
 #include "vmm/host/power.h"
 #include "vmm/base/log.h"
 #include "vmm/host/capabilities.h"
@@ -97,6 +98,7 @@ static void do_damage(enum debug_fault fault)
 		break;
 	case DEBUG_VMM_PANIC: /* vm.c */
 	case DEBUG_BOOT_INFO: /* the loader */
+	case DEBUG_FLIP_VMCS:
 	case DEBUG_NONE:
 	case DEBUG_INVALID_GUEST_STATE:
 		break;
@@ -174,6 +176,8 @@ void vmm_main(const struct boot_info *boot)
 	switch_probe();	     /* which registers it has beside the VMCS */
 	enter_vmx();
 	fred_check(boot); /* and whether what it has of FRED works */
+	if (boot->config.debug == DEBUG_FLIP_VMCS)
+		flip_vmcs(boot);
 	smp_start(boot);
 	vm_load_all(boot);
 	log_memory();

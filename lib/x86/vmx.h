@@ -134,7 +134,9 @@ enum segment { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR,
 #define VMX_MISC_ACTIVITY_HLT	   (1ULL << 6)
 #define VMX_MISC_ACTIVITY(state)   (1ULL << (5 + (state))) /* any but active */
 #define VMX_MISC_CR3_TARGETS(misc) ((unsigned int)((misc) >> 16 & 0x1ff))
-#define VMX_MISC_ZERO_LENGTH	   (1ULL << 30)
+/* Entries of an MSR area that every processor takes; what it does with more is not defined. */
+#define VMX_MISC_MSRS(misc)  (512U * (((unsigned int)((misc) >> 25) & 7) + 1))
+#define VMX_MISC_ZERO_LENGTH (1ULL << 30)
 
 /* IA32_VMX_EPT_VPID_CAP */
 #define EPT_CAP_WALK_4	       (1ULL << 6)

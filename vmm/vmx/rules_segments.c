@@ -83,7 +83,6 @@ static const char *check_cs(const struct judged *v)
 
 	if (broken)
 		return broken;
-	RULE(cs.usable, "guest CS is unusable");
 	RULE(cs.base <= UINT32_MAX, "guest CS has a base above 4 GiB");
 	RULE(code || (cs.type == TYPE_DATA && is_unrestricted(v)),
 	     "guest CS is not an accessed code segment");

@@ -191,7 +191,9 @@ static bool is_loadable(const struct judged *v, const struct vmx_msr_entry *entr
 
 uint64_t rules_of_msr_area(const struct judged *v)
 {
-	const uint64_t count = field(v, VMCS_ENTRY_MSR_LOAD_COUNT);
+	const unsigned int most = VMX_MISC_MSRS(capability(v, MSR_IA32_VMX_MISC));
+	const uint64_t given = field(v, VMCS_ENTRY_MSR_LOAD_COUNT);
+	const uint64_t count = given < most ? given : most;
 	uint64_t address = field(v, VMCS_ENTRY_MSR_LOAD_ADDRESS);
 
 	for (uint64_t i = 1; i <= count; i++, address += sizeof(struct vmx_msr_entry)) {

@@ -196,7 +196,7 @@ TEST(file_errors)
 		{ "vtd = on", 1, "vtd = on: allowed are auto, off" },
 		{ "debug = 1", 1,
 		  "debug = 1: allowed are none, invalid-guest-state, vmm-fault, "
-		  "vmm-stack-overflow, vmm-write-text, vmm-panic, vmm-nmi, boot-info" },
+		  "vmm-stack-overflow, vmm-write-text, vmm-panic, vmm-nmi, boot-info, flip-vmcs" },
 		{ "guest =", 1, "guest needs a value" },
 		{ "kernel = # none", 1, "kernel needs a value" },
 		{ "module =", 1, "module needs a value" },
