@@ -65,9 +65,7 @@ enum ist { IST_NONE, IST_TEST, IST_DOUBLE_FAULT, IST_NMI, IST_COUNT = IST_NMI };
 
 #define RFLAGS_CF     (1ULL << 0)
 #define RFLAGS_DF     (1ULL << 10)
-#define RFLAGS_IOPL   (3ULL << 12)
 #define RFLAGS_NT     (1ULL << 14)
-#define RFLAGS_AC     (1ULL << 18)
 #define RFLAGS_ID     (1ULL << 21)
 #define RFLAGS_STATUS 0x8d5ULL /* CF PF AF ZF SF OF */
 

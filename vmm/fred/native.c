@@ -38,6 +38,25 @@ static const struct {
 };
 #define SWITCHED (sizeof(switched) / sizeof(switched[0]))
 
+static size_t index_of(uint32_t msr)
+{
+	size_t i = 0;
+
+	while (switched[i].msr != msr)
+		i++;
+	return i;
+}
+
+enum vmcs_field fred_guest_field(uint32_t msr)
+{
+	return switched[index_of(msr)].guest;
+}
+
+enum vmcs_field fred_host_field(uint32_t msr)
+{
+	return switched[index_of(msr)].host;
+}
+
 static const char *const method_names[] = {
 	[FRED_METHOD_NONE] = "guests get it by software",
 	[FRED_METHOD_MSR_AREAS] = "MSR areas",

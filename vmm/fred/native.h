@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/x86/vmx.h"
+
 struct vcpu;
 struct vm;
 
@@ -24,6 +26,10 @@ enum fred_method {
  * a better one. The self-test may lower it later.
  */
 void fred_probe(void);
+
+/* The fields of the VMCS for one of FRED's MSRs that entry and exit switch. */
+enum vmcs_field fred_guest_field(uint32_t msr);
+enum vmcs_field fred_host_field(uint32_t msr);
 
 /* The method was tried and fails: take the next one. Says why. */
 void fred_lower_method(const char *why);

@@ -41,7 +41,12 @@
 #define PF_ERROR_WRITE	   2U
 #define MSR_NOT_IN_BITMAPS 0x2000U
 #define BAD_SELECTOR	   BOOT_GDT_SIZE
-#define NON_CANONICAL	   (1ULL << 63)
+/* VM-instruction errors (SDM 3C, 32.4) */
+#define ERROR_CONTROL_FIELD	 7U
+#define ERROR_HOST_STATE	 8U
+#define ACCESS_RIGHTS_DPL1	 (1U << 5)
+#define ACCESS_RIGHTS_CONFORMING (1U << 2)
+#define NON_CANONICAL		 (1ULL << 63)
 
 /* IA32_FRED_RSP0 to IA32_FRED_CONFIG follow one another; all but the first are switched. */
 #define FRED_MSRS (MSR_IA32_FRED_CONFIG - MSR_IA32_FRED_RSP0 + 1)
@@ -298,16 +303,154 @@ static enum verdict check_wrmsr(void)
 									   : WRONG;
 }
 
-/* A guest state that VM entry has to refuse. */
+/* ---- What VM entry has to refuse ---- */
+
+/* The entry does not come about, for this reason; what is wrong is noted. */
+static bool entry_fails(const char *what, uint64_t error)
+{
+	if (!probe_run(vcpu))
+		return !differs(what, vmcs_read(VMCS_INSTRUCTION_ERROR), error);
+	differs(what, 0, error);
+	return false;
+}
+
+static bool guest_state_fails(const char *what)
+{
+	const uint32_t right = EXIT_REASON_ENTRY_GUEST_STATE | EXIT_REASON_ENTRY_FAILURE;
+
+	if (!probe_run(vcpu)) {
+		differs(what, vmcs_read(VMCS_INSTRUCTION_ERROR), 0);
+		return false;
+	}
+	return !differs(what, vmcs_read32(VMCS_EXIT_REASON), right);
+}
+
+/* One bit too many for each field: reserved ones, and an address that is none. */
+static uint64_t reserved_of(uint32_t msr)
+{
+	if (msr == MSR_IA32_FRED_STKLVLS)
+		return 0;
+	if (msr == MSR_IA32_FRED_CONFIG)
+		return FRED_CONFIG_RESERVED | NON_CANONICAL;
+	return (msr < MSR_IA32_FRED_STKLVLS ? FRED_RSP_RESERVED : FRED_SSP_RESERVED) |
+	       NON_CANONICAL;
+}
+
+static bool guest_msr_is_refused(uint32_t msr, uint64_t bit)
+{
+	probe_reset(vcpu, 0, fred_check_entries);
+	vmcs_write(fred_guest_field(msr), vmcs_read(fred_guest_field(msr)) ^ bit);
+	return guest_state_fails("what a bad FRED field of the guest leads to");
+}
+
+static bool host_msr_is_refused(uint32_t msr, uint64_t bit)
+{
+	const uint64_t right = vmcs_read(fred_host_field(msr));
+	bool refused;
+
+	probe_reset(vcpu, 0, fred_check_entries);
+	vmcs_write(fred_host_field(msr), right ^ bit);
+	refused = entry_fails("what a bad FRED field of the host leads to", ERROR_HOST_STATE);
+	vmcs_write(fred_host_field(msr), right);
+	if (!refused)
+		wrmsr(msr, right);
+	return refused;
+}
+
+static bool msrs_are_refused(void)
+{
+	bool refused = true;
+
+	for (uint32_t msr = MSR_IA32_FRED_RSP1; msr <= MSR_IA32_FRED_CONFIG; msr++)
+		for (uint64_t rest = reserved_of(msr); rest != 0; rest &= rest - 1) {
+			const uint64_t bit = rest & -rest;
+
+			refused &= guest_msr_is_refused(msr, bit);
+			refused &= host_msr_is_refused(msr, bit);
+		}
+	return refused;
+}
+
+/* States in which FRED leaves no guest, though they are legal without. */
+static bool states_are_refused(void)
+{
+	bool refused;
+
+	probe_reset(vcpu, 3, fred_check_entries);
+	vmcs_set_bits(VMCS_GUEST_RFLAGS, RFLAGS_IOPL);
+	refused = guest_state_fails("what IOPL in ring 3 leads to");
+	probe_reset(vcpu, 3, fred_check_entries);
+	vmcs_set_bits(VMCS_GUEST_RFLAGS, RFLAGS_IF);
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_STI);
+	refused &= guest_state_fails("what STI blocking in ring 3 leads to");
+	probe_reset(vcpu, 0, fred_check_entries);
+	vmcs_clear_bits(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_L);
+	refused &= guest_state_fails("what compatibility mode in ring 0 leads to");
+	probe_reset(vcpu, 0, fred_check_entries);
+	vmcs_set_bits(VMCS_GUEST_CS_ACCESS_RIGHTS, ACCESS_RIGHTS_CONFORMING);
+	vmcs_set_bits(VMCS_GUEST_SS_ACCESS_RIGHTS, ACCESS_RIGHTS_DPL1);
+	refused &= guest_state_fails("what ring 1 leads to");
+	return refused;
+}
+
+static bool injection_is_refused(uint32_t info, uint32_t error_code, uint32_t length)
+{
+	bool refused;
+
+	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, INTERRUPTION_VALID | info);
+	vmcs_write(VMCS_ENTRY_EXCEPTION_ERROR_CODE, error_code);
+	vmcs_write(VMCS_ENTRY_INSTRUCTION_LENGTH, length);
+	refused = entry_fails("what an illegal injection leads to", ERROR_CONTROL_FIELD);
+	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, 0);
+	return refused;
+}
+
+/* clang-format off */
+#define INFO(type, vector) ((uint32_t)(type) << INTERRUPTION_TYPE_SHIFT | (vector))
+/* clang-format on */
+
+static bool injections_are_refused(void)
+{
+	static const struct {
+		uint32_t info, error_code, length;
+	} cases[] = {
+		{ INFO(1, VECTOR_UD), 0, 0 },
+		{ INFO(EVENT_NMI, VECTOR_BP), 0, 0 },
+		{ INFO(EVENT_HARDWARE_EXCEPTION, 32), 0, 0 },
+		{ INFO(EVENT_OTHER, 3), 0, 2 },
+		{ INFO(EVENT_SOFTWARE_INTERRUPT, 0x80), 0, 16 },
+		{ INFO(EVENT_SOFTWARE_EXCEPTION, VECTOR_BP), 0, 16 },
+		{ INFO(EVENT_OTHER, FRED_VECTOR_SYSCALL), 0, 16 },
+		{ INFO(EVENT_HARDWARE_EXCEPTION, VECTOR_UD) | INTERRUPTION_NMI_UNBLOCKED, 0, 0 },
+		{ INFO(EVENT_HARDWARE_EXCEPTION, VECTOR_UD) | INTERRUPTION_NESTED << 1, 0, 0 },
+		{ INFO(EVENT_EXTERNAL_INTERRUPT, 0x55) | INTERRUPTION_NESTED, 0, 0 },
+		{ INFO(EVENT_SOFTWARE_INTERRUPT, 0x80) | INTERRUPTION_NESTED, 0, 2 },
+		{ INFO(EVENT_EXTERNAL_INTERRUPT, 0x55) | INTERRUPTION_ERROR_CODE_VALID, 0, 0 },
+		{ INFO(EVENT_NMI, VECTOR_NMI) | INTERRUPTION_ERROR_CODE_VALID, 0, 0 },
+		{ INFO(EVENT_SOFTWARE_INTERRUPT, VECTOR_GP) | INTERRUPTION_ERROR_CODE_VALID, 0, 2 },
+		{ INFO(EVENT_SOFTWARE_EXCEPTION, VECTOR_BP) | INTERRUPTION_ERROR_CODE_VALID, 0, 1 },
+		{ INFO(EVENT_HARDWARE_EXCEPTION, VECTOR_GP) | INTERRUPTION_ERROR_CODE_VALID,
+		  0x10000, 0 },
+	};
+	bool refused = true;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		probe_reset(vcpu, 0, fred_check_entries);
+		vmcs_set_bits(VMCS_GUEST_RFLAGS, RFLAGS_IF);
+		refused &=
+			injection_is_refused(cases[i].info, cases[i].error_code, cases[i].length);
+	}
+	return refused;
+}
+
+/* Manfred writes nothing of the kind, so that an entry which takes it all does no harm. */
 static enum verdict check_refusal(void)
 {
-	if (machine.fred_method != FRED_METHOD_VMCS)
-		return NOT_POSSIBLE;
-	probe_reset(vcpu, 0, fred_check_entries);
-	vmcs_write(VMCS_GUEST_FRED_CONFIG, NON_CANONICAL);
-	if (run_until(EXIT_REASON_ENTRY_GUEST_STATE | EXIT_REASON_ENTRY_FAILURE))
-		return AS_SPECIFIED;
-	return vmcs_read32(VMCS_EXIT_REASON) == EXIT_REASON_VMCALL ? KNOWN_DEVIATION : WRONG;
+	bool refused = injections_are_refused() & states_are_refused();
+
+	if (machine.fred_method == FRED_METHOD_VMCS)
+		refused &= msrs_are_refused();
+	return refused ? AS_SPECIFIED : KNOWN_DEVIATION;
 }
 
 /* ---- Injection ---- */
@@ -495,6 +638,34 @@ static enum verdict check_nested_in_int_n(void)
 static enum verdict check_nested_in_exception(void)
 {
 	return fault_in_delivery(fred_check_ud2);
+}
+
+/*
+ * An exception that exits: its bit 13 tells whether it has come in FRED's delivery of another
+ * event, and then the exit has that one, too.
+ */
+static enum verdict check_nested_exit(void)
+{
+	const uint32_t page_fault = INTERRUPTION_VALID | INTERRUPTION_ERROR_CODE_VALID |
+				    INFO(EVENT_HARDWARE_EXCEPTION, VECTOR_PF);
+	const struct event ud = event_exception(VECTOR_UD);
+	const uint32_t bitmap = vmcs_read32(VMCS_EXCEPTION_BITMAP);
+	bool right;
+
+	vmcs_write(VMCS_EXCEPTION_BITMAP, 1U << VECTOR_PF);
+	probe_reset(vcpu, 3, fred_check_ud2);
+	wrmsr(MSR_IA32_FRED_RSP0, PROBE_TOP(PROBE_ABSENT));
+	right = run_until(EXIT_REASON_EXCEPTION_NMI) && exit_tells(&ud) &&
+		!differs("the nested exception", vmcs_read32(VMCS_EXIT_INTERRUPTION_INFO),
+			 page_fault | INTERRUPTION_NESTED);
+	probe_reset(vcpu, 0, fred_check_read_rbx);
+	vcpu->regs.rbx = PROBE_ADDRESS(PROBE_ABSENT);
+	right = right && run_until(EXIT_REASON_EXCEPTION_NMI) &&
+		!differs("the event before the exception", vmcs_read32(VMCS_IDT_VECTORING_INFO),
+			 0) &&
+		!differs("the exception", vmcs_read32(VMCS_EXIT_INTERRUPTION_INFO), page_fault);
+	vmcs_write(VMCS_EXCEPTION_BITMAP, bitmap);
+	return right ? AS_SPECIFIED : WRONG;
 }
 
 /* ---- Details ---- */
@@ -696,7 +867,7 @@ static const struct check {
 	enum erratum known; /* of KNOWN_DEVIATION; 0: that is WRONG as well */
 } checks[] = {
 	{ "MSRs at entry and exit", check_msrs, ERRATUM_FR_3 },
-	{ "refusal of a bad state", check_refusal, ERRATUM_FR_18 },
+	{ "refusal by VM entry", check_refusal, ERRATUM_FR_18 },
 	{ "refusal of a bad value by WRMSR", check_wrmsr, ERRATUM_FR_20 },
 	{ "length of an injected exception", check_injected_length, ERRATUM_FR_13 },
 	{ "injection", check_injection, 0 },
@@ -705,6 +876,7 @@ static const struct check {
 	{ "interrupted delivery", check_interrupted, 0 },
 	{ "fault in the delivery of INT n", check_nested_in_int_n, ERRATUM_FR_7 },
 	{ "fault in the delivery of an exception", check_nested_in_exception, 0 },
+	{ "exit by a nested exception", check_nested_exit, 0 },
 	{ "STI blocking in the frame", check_sti_blocking, ERRATUM_FR_8 },
 	{ "event data of INT1", check_int1_event_data, ERRATUM_FR_12 },
 	{ "LKGS with a bad selector", check_lkgs, ERRATUM_FR_11 },
