@@ -98,8 +98,8 @@ class TestPriorities:
         assert "\nnormal: " not in before_hlt
 
     def test_the_other_runs_in_hlt(self, log):
-        """It became current for that, and once more when the first had ended."""
-        log.says(r"guest normal, vcpu 0: \d+ exits, current 2 times$")
+        """It became current for each HLT that waits, and once more when the first had ended."""
+        log.says(r"guest normal, vcpu 0: \d+ exits, current 3 times$")
 
     @pytest.mark.parametrize("guest", ["high", "normal"])
     def test_passes(self, log, guest):
