@@ -114,8 +114,12 @@ class TestLinuxAndTwo:
 
     @pytest.fixture(scope="class")
     def log(self, bochs, manfred):
-        suite = {"tests": "fred*", "errata": bochs.errata(emulator.Machine())}
-        guests = {"main": LINUX, "suite1": suite, "suite2": suite}
+        errata = bochs.errata(emulator.Machine())
+        guests = {
+            "main": LINUX,
+            "suite1": {"tests": "fred-*", "errata": errata},
+            "suite2": {"tests": "fredvm-*", "errata": errata},
+        }
         text = config(guests, at_end="poweroff", fred="soft")
         return manfred(text, LINUX_FILES, timeout=500, data_partition=True)
 
