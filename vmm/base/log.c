@@ -24,7 +24,7 @@ static bool serial_shared;
 static struct spinlock lock;	 /* of the consoles */
 static const struct cpu *holder; /* of the lock */
 static void (*begin_end)(void);
-static void (*end_boot)(const char *reason) __attribute__((noreturn));
+static void (*end_boot)(const char *reason); /* does not return */
 
 void log_init(enum log_level level, struct logring *for_next_boot)
 {
@@ -150,7 +150,7 @@ void log_line(enum log_level level, const char *format, ...)
 	va_end(arguments);
 }
 
-void panic_set_end(void (*begin)(void), void (*end)(const char *reason) __attribute__((noreturn)))
+void panic_set_end(void (*begin)(void), void (*end)(const char *reason))
 {
 	begin_end = begin;
 	end_boot = end;
@@ -164,6 +164,7 @@ void panic_begin(void)
 void panic_end(const char *reason)
 {
 	end_boot(reason);
+	__builtin_unreachable();
 }
 
 void panic(const char *reason, const char *format, ...)

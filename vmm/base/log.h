@@ -56,7 +56,7 @@ bool log_enabled(enum log_level level);
  * How a boot ends that cannot go on. `begin` stops the other processors, so that there is one
  * report; `end` prints the last line, with status=failed. Once, before anything that may panic.
  */
-void panic_set_end(void (*begin)(void), void (*end)(const char *reason) __attribute__((noreturn)));
+void panic_set_end(void (*begin)(void), void (*end)(const char *reason));
 /* For a report of several lines: begin, log_error(), end. */
 void panic_begin(void);
 void panic_end(const char *reason) __attribute__((noreturn));

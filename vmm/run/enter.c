@@ -38,9 +38,10 @@ void vcpu_run(struct vcpu *vcpu)
 {
 	fred_load(vcpu);
 	if (vcpu->launched)
-		entry.resume(vcpu);
+		entry.resume(vcpu); /* does not return */
 	if (vcpu->vm->boot->config.debug == DEBUG_INVALID_GUEST_STATE)
 		vmcs_clear_bits(VMCS_GUEST_RFLAGS, RFLAGS_RESERVED);
 	vcpu->launched = true;
 	entry.launch(vcpu);
+	__builtin_unreachable();
 }

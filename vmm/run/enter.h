@@ -11,9 +11,8 @@ struct vcpu;
 
 /* entry.asm, which calls the handlers of exits: rooms below it have its addresses from here. */
 struct guest_entry {
-	const uint8_t *exit, *exit_traced, *exit_watched; /* HOST_RIP */
-	void (*launch)(struct vcpu *vcpu) __attribute__((noreturn));
-	void (*resume)(struct vcpu *vcpu) __attribute__((noreturn));
+	const uint8_t *exit, *exit_traced, *exit_watched;		 /* HOST_RIP */
+	void (*launch)(struct vcpu *vcpu), (*resume)(struct vcpu *vcpu); /* do not return */
 };
 
 /* Once, before the first vcpu is made. */

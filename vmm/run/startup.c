@@ -41,9 +41,9 @@
 #define SIPI_SELECTOR_SHIFT 8
 #define PAGE_OF_VECTOR(v)   ((uint64_t)(v) << SIPI_PAGE_SHIFT)
 
-static void (*end_guest)(struct vcpu *vcpu) __attribute__((noreturn));
+static void (*end_guest)(struct vcpu *vcpu); /* does not return */
 
-void startup_set_guest_end(void (*carry_out_end)(struct vcpu *vcpu) __attribute__((noreturn)))
+void startup_set_guest_end(void (*carry_out_end)(struct vcpu *vcpu))
 {
 	end_guest = carry_out_end;
 }

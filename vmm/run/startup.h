@@ -39,6 +39,6 @@ bool sipi_start(struct vcpu *vcpu, uint64_t rip, uint64_t rsp, uint64_t rdi);
 void handle_init(struct vcpu *vcpu);
 
 /* Once, at the start: what carries out the end of a guest that vcpu->end asks for. */
-void startup_set_guest_end(void (*carry_out_end)(struct vcpu *vcpu) __attribute__((noreturn)));
+void startup_set_guest_end(void (*carry_out_end)(struct vcpu *vcpu));
 
 #endif
